@@ -1,0 +1,68 @@
+#include "util/clock.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+
+static int64_t real_now_s(void)
+{
+    struct timespec ts = { 0 };
+
+    (void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail with a valid clock and address */
+    return ts.tv_sec;
+}
+
+static int64_t real_mono_ms(void)
+{
+    struct timespec ts = { 0 };
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with a valid clock and address */
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static const struct clock_source real_source = { .now_s = real_now_s, .mono_ms = real_mono_ms };
+static const struct clock_source *current = &real_source;
+
+int64_t clock_now_s(void)
+{
+    return current->now_s();
+}
+
+int64_t clock_mono_ms(void)
+{
+    return current->mono_ms();
+}
+
+static struct clock_text format(int64_t s, const char *fmt)
+{
+    struct clock_text text = { "" };
+    struct tm tm = { 0 };
+    time_t t = (time_t)s;
+
+    if (!gmtime_r(&t, &tm) || strftime(text.s, sizeof text.s, fmt, &tm) == 0)
+        (void)snprintf(text.s, sizeof text.s, "?"); /* a year that does not fit */
+    return text;
+}
+
+struct clock_text clock_iso(int64_t s)
+{
+    return format(s, "%Y-%m-%dT%H:%M:%SZ");
+}
+
+struct clock_text clock_date(int64_t s)
+{
+    return format(s, "%Y/%m/%d");
+}
+
+int clock_year(int64_t s)
+{
+    struct tm tm = { 0 };
+    time_t t = (time_t)s;
+
+    return gmtime_r(&t, &tm) ? tm.tm_year + 1900 : 0;
+}
+
+void clock_source_set(const struct clock_source *source)
+{
+    current = source ? source : &real_source;
+}
