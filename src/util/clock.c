@@ -1,5 +1,6 @@
 #include "util/clock.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <time.h>
@@ -33,33 +34,38 @@ int64_t clock_mono_ms(void)
     return current->mono_ms();
 }
 
-static struct clock_text format(int64_t s, const char *fmt)
+static bool split(int64_t s, struct tm *ret_tm)
 {
-    struct clock_text text = { "" };
-    struct tm tm = { 0 };
     time_t t = (time_t)s;
 
-    if (!gmtime_r(&t, &tm) || strftime(text.s, sizeof text.s, fmt, &tm) == 0)
-        (void)snprintf(text.s, sizeof text.s, "?"); /* a year that does not fit */
-    return text;
+    return gmtime_r(&t, ret_tm) != NULL; /* NULL: a year that does not fit */
 }
 
 struct clock_text clock_iso(int64_t s)
 {
-    return format(s, "%Y-%m-%dT%H:%M:%SZ");
+    struct clock_text text = { "?" };
+    struct tm tm = { 0 };
+
+    if (split(s, &tm))
+        (void)strftime(text.s, sizeof text.s, "%Y-%m-%dT%H:%M:%SZ", &tm); /* fits up to the year 10^12 */
+    return text;
 }
 
 struct clock_text clock_date(int64_t s)
 {
-    return format(s, "%Y/%m/%d");
+    struct clock_text text = { "?" };
+    struct tm tm = { 0 };
+
+    if (split(s, &tm))
+        (void)strftime(text.s, sizeof text.s, "%Y/%m/%d", &tm); /* likewise */
+    return text;
 }
 
 int clock_year(int64_t s)
 {
     struct tm tm = { 0 };
-    time_t t = (time_t)s;
 
-    return gmtime_r(&t, &tm) ? tm.tm_year + 1900 : 0;
+    return split(s, &tm) ? tm.tm_year + 1900 : 0;
 }
 
 void clock_source_set(const struct clock_source *source)

@@ -1,0 +1,238 @@
+/*
+ * store -- what one profile knows and holds on local disk: sample bytes (sealed), metadata, submissions, requests,
+ * results.
+ *
+ * Units      sizes in bytes, times in seconds since the epoch (int64_t).
+ * Ownership  what comes back through ret_* is the caller's, until the matching done, unref or free. Arguments are
+ * borrowed for the call; the store keeps copies, never pointers. Errors     0 success. > 0 an outcome named here: err
+ * is untouched, the caller must handle it. < 0 a negative errno: err is filled. ret_* is set only on 0. Disk full is
+ * ENOSPC, bytes with another digest are EBADMSG, a damaged object is EIO (it is set aside, never served). Threads any
+ * thread may call any function. No call reaches the network or calls back. Several processes may have the same profile
+ * open (SQLite WAL, OFD locks). Durability what a function changed in the database survives a power cut once it
+ * returned (synchronous=FULL).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/query.h"
+#include "model/sample.h"
+#include "util/buf.h"
+
+enum { STORE_ABSENT = 1, STORE_EXISTS = 2, STORE_BUSY = 3 };
+enum { STORE_NAME_MAX = 200, STORE_ERROR_MAX = 255, STORE_CHUNK_BYTES = 128 * 1024 };
+
+struct store_config {
+    const char *state_dir; /* …/<profile>: state.db and seal.key; made when missing, 0700 */
+    const char *cache_dir; /* …/<profile>: objects; made when missing, 0700 */
+};
+
+struct store; /* one profile, shared by all threads */
+
+/* Opens or makes both directories, migrates the database, reads or makes the key (0600; other modes are EACCES). */
+CHECKED int store_new(const struct store_config *config, struct store **ret_store, struct err *err);
+void store_free(struct store *store);
+DEFINE_CLEANUP(struct store *, store_free)
+
+/* ---- objects: sealed sample bytes, one file per digest (the format is in docs: src/store/SEALED.md) ---- */
+
+struct store_object; /* one verified, immutable object; reference counted, holds one descriptor */
+
+/*
+ * Opens the object. STORE_ABSENT: never stored, or evicted since. The same digest opened twice is the same object.
+ */
+CHECKED int store_object_open(struct store *store, const struct digest *digest, struct store_object **ret_object,
+                              struct err *err);
+struct store_object *store_object_ref(struct store_object *object);
+void store_object_unref(struct store_object *object);
+DEFINE_CLEANUP(struct store_object *, store_object_unref)
+
+int64_t store_object_size(const struct store_object *object);
+
+/* Opens the chunks that cover [offset, offset + n) straight into `to`; *ret_n is short only at the end of the sample.
+ */
+CHECKED int store_object_read(struct store_object *object, int64_t offset, void *to, size_t n, size_t *ret_n,
+                              struct err *err);
+
+/* True when the object is on disk (one stat, nothing is opened or verified). */
+bool store_object_exists(struct store *store, const struct digest *digest);
+
+/* One object being written; nothing of it is visible before the commit. */
+struct store_writer;
+CHECKED int store_writer_begin(struct store *store, const struct digest *digest, struct store_writer **ret_writer,
+                               struct err *err);
+CHECKED int store_writer_write(struct store_writer *writer, const void *data, size_t n, struct err *err);
+
+/* Compares the digest (EBADMSG when the bytes are others), syncs, renames, syncs the directory. Frees the writer in any
+ * case. */
+CHECKED int store_writer_commit(struct store_writer *writer, struct err *err);
+
+/* Forgets what was written. NULL is fine. */
+void store_writer_free(struct store_writer *writer);
+DEFINE_CLEANUP(struct store_writer *, store_writer_free)
+
+/*
+ * A host-wide lock per digest, for whoever is going to download it: taken by one thread of one process at a time. Waits
+ * in steps of STORE_LOCK_STEP_MS and gives up with STORE_BUSY when *cancel becomes true. Closed by the kernel when we
+ * die.
+ */
+enum { STORE_LOCK_STEP_MS = 20 };
+CHECKED int store_digest_lock(struct store *store, const struct digest *digest, const volatile bool *cancel,
+                              int *ret_fd, struct err *err);
+void store_digest_unlock(int fd);
+
+/* Digests of all local objects, in no order. Stops and returns non-zero when `each` does. */
+typedef int store_digest_each(void *closure, const struct digest *digest);
+CHECKED int store_object_list(struct store *store, store_digest_each *each, void *closure, struct err *err);
+
+/* Bytes and number of local objects, from a scan at start and counted since. */
+void store_object_usage(struct store *store, int64_t *ret_bytes, int64_t *ret_n);
+
+/* ---- metadata, and what is known not to be there ---- */
+
+enum store_sample_state {
+    STORE_SAMPLE_KNOWN,  /* metadata is here */
+    STORE_SAMPLE_ABSENT, /* the service did not know it when last asked */
+    STORE_SAMPLE_GONE,   /* known, but the service cannot deliver its bytes: not asked again */
+};
+
+struct store_sample {
+    struct sample sample;
+    enum store_sample_state state;
+    int64_t checked_s;               /* when the service was last asked */
+    char error[STORE_ERROR_MAX + 1]; /* the last failure of a download, "" when none */
+};
+
+/* STORE_ABSENT: never asked. */
+CHECKED int store_sample_get(struct store *store, const struct digest *digest, struct store_sample *ret_sample,
+                             struct err *err);
+
+/* Adds or completes metadata, in one transaction; fields that are unknown in the new value keep the old one. */
+CHECKED int store_sample_put(struct store *store, const struct sample *samples, size_t n, struct err *err);
+CHECKED int store_sample_put_absent(struct store *store, const struct digest *digests, size_t n, int64_t now_s,
+                                    struct err *err);
+CHECKED int store_sample_put_gone(struct store *store, const struct digest *digest, const char *why, struct err *err);
+CHECKED int store_sample_put_error(struct store *store, const struct digest *digest, const char *why, struct err *err);
+
+/* Digests of all samples whose metadata is known. */
+CHECKED int store_sample_list(struct store *store, store_digest_each *each, void *closure, struct err *err);
+
+/* ---- entries: what the user submitted, by directory and name ---- */
+
+/* Which directory of the tree an entry lives in; stored as its number, so only append. */
+enum store_dir { STORE_HUNTS = 0, STORE_EXACT = 1, STORE_FUZZY = 2, STORE_DOWNLOADS = 3 };
+
+enum store_entry_state {
+    STORE_ENTRY_DRAFT = 0,      /* on disk, nothing sent */
+    STORE_ENTRY_QUEUED = 1,     /* to be sent; surely not accepted yet */
+    STORE_ENTRY_SUBMITTING = 2, /* intent: a request may be on its way. Found at start: ambiguous */
+    STORE_ENTRY_SUBMITTED = 3,  /* request_id is set */
+    STORE_ENTRY_REJECTED = 4,   /* refused by us or the service, error says why; nothing was spent */
+    STORE_ENTRY_FAILED = 5,     /* unsure whether the service accepted it; error says why */
+};
+
+struct store_entry {
+    int64_t row;
+    enum store_dir dir;
+    enum store_entry_state state;
+    int64_t created_s;
+    int64_t changed_s;
+    char name[STORE_NAME_MAX + 1]; /* base name, without suffix: "wiper" */
+    char suffix[16];               /* ".yar", ".yara", ".json", ".txt", "" */
+    char options[1024];            /* name=value lines, as sent */
+    char error[STORE_ERROR_MAX + 1];
+    char trace[ERR_TRACE_MAX];
+    bool has_request;
+    struct request_id request; /* the current one */
+};
+
+/* Inserts or replaces by (dir, name), with the text; sets row. The request that is shown stays when has_request is
+ * false. */
+CHECKED int store_entry_put(struct store *store, struct store_entry *entry, const char *text, size_t n,
+                            struct err *err);
+CHECKED int store_entry_get(struct store *store, enum store_dir dir, const char *name, struct store_entry *ret_entry,
+                            struct err *err);
+CHECKED int store_entry_get_row(struct store *store, int64_t row, struct store_entry *ret_entry, struct err *err);
+
+/* The text as written; for a submitted entry exactly what was sent. */
+CHECKED int store_entry_text(struct store *store, int64_t row, struct buf *ret_text, struct err *err);
+
+/* Length of the text in bytes, without reading it. */
+CHECKED int store_entry_text_size(struct store *store, int64_t row, int64_t *ret_bytes, struct err *err);
+
+/* Moves an entry to another state with words; `error` and `trace` may be NULL for none. */
+CHECKED int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
+                                  const char *trace, struct err *err);
+
+/* The service accepted it: in one transaction the request is added as inprogress and the entry becomes SUBMITTED. */
+CHECKED int store_entry_accepted(struct store *store, int64_t row, const struct request_id *id, enum query_kind kind,
+                                 int32_t limit, int64_t now_s, struct err *err);
+CHECKED int store_entry_rename(struct store *store, int64_t row, const char *name, const char *suffix, struct err *err);
+CHECKED int store_entry_delete(struct store *store, int64_t row, struct err *err);
+
+/* Entries of one directory, sorted by name; `each` may be called under the database lock: it must not call the store.
+ */
+typedef int store_entry_each(void *closure, const struct store_entry *entry);
+CHECKED int store_entry_list(struct store *store, enum store_dir dir, store_entry_each *each, void *closure,
+                             struct err *err);
+
+/* A submitted entry of `dir` with the same text and options, for "never spends a second hunt". STORE_ABSENT: none. */
+CHECKED int store_entry_find_same(struct store *store, enum store_dir dir, const char *text, size_t n,
+                                  const char *options, struct store_entry *ret_entry, struct err *err);
+
+/* ---- requests and their results ---- */
+
+struct store_request {
+    int64_t row;
+    struct request_id id;
+    enum query_kind kind;
+    enum request_state state;
+    int32_t limit; /* that was sent; 0 unknown (adopted) */
+    int64_t submitted_s;
+    int64_t finished_s; /* 0 while it runs */
+    int64_t n_results;
+    bool has_stats;
+    struct query_stats stats;
+    int64_t entry_row; /* the entry it was made for, 0 for an adopted one */
+    char error[STORE_ERROR_MAX + 1];
+};
+
+/* STORE_ABSENT: not known to this profile. */
+CHECKED int store_request_get(struct store *store, const struct request_id *id, struct store_request *ret_request,
+                              struct err *err);
+
+/* Adds a request that somebody else made. */
+CHECKED int store_request_adopt(struct store *store, const struct request_id *id, enum query_kind kind, int64_t now_s,
+                                struct err *err);
+
+/*
+ * In one transaction: state, stats, results in their order, metadata of all samples, the raw answer. `raw` may be NULL.
+ * A request that is already done or failed is left alone.
+ */
+CHECKED int store_request_finish(struct store *store, const struct store_request *request, const struct sample *samples,
+                                 size_t n_samples, const char *raw, size_t raw_n, struct err *err);
+CHECKED int store_request_raw(struct store *store, int64_t row, struct buf *ret_raw, struct err *err);
+
+typedef int store_request_each(void *closure, const struct store_request *request);
+
+/* All requests, or only the unfinished ones. The callback must not call the store. */
+CHECKED int store_request_list(struct store *store, bool unfinished_only, store_request_each *each, void *closure,
+                               struct err *err);
+
+/* Results in order, with what is known of each sample now. The callback must not call the store. */
+typedef int store_result_each(void *closure, const struct store_sample *sample);
+CHECKED int store_result_list(struct store *store, int64_t request_row, store_result_each *each, void *closure,
+                              struct err *err);
+
+/* Results from position `from` on, at most `max`, into the caller's array: for directory listings. */
+CHECKED int store_result_page(struct store *store, int64_t request_row, int64_t from, struct sample *samples,
+                              size_t max, size_t *ret_n, struct err *err);
+
+/* True through *ret_has when `digest` is a result of the request. */
+CHECKED int store_result_has(struct store *store, int64_t request_row, const struct digest *digest, bool *ret_has,
+                             struct err *err);
+
+/* Grows with every change of entries or requests by this or another process; cheap (PRAGMA data_version). */
+int64_t store_version(struct store *store);
