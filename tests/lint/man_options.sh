@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Every option of a program is in its man page and the other way round. The programs print their options with
+# --dump-options, one name a line; the pages have them as `.It Fl x`, `.It Fl -name` or, for -o, `.It Cm name`.
+# Usage: man_options.sh MALQUERYFS MALQUERYD [ROOT]
+set -u
+fs=${1:?the program malqueryfs}
+d=${2:?the program malqueryd}
+cd "${3:-$(dirname "$0")/../..}" || exit 2
+
+in_program() {
+    "$1" --dump-options | sed -E 's/^-*//; s/[= ].*//' | grep . | sort -u
+}
+# Only words that follow Fl or Cm in an .It line are option names.
+in_page() {
+    awk '$1 == ".It" {
+        for (i = 2; i < NF; i++)
+            if ($i == "Fl" || $i == "Cm") {
+                name = $(i + 1)
+                sub(/^-/, "", name)
+                sub(/=.*/, "", name)
+                print name
+            }
+    }' "$1" | sort -u
+}
+status=0
+compare() {
+    local page=packaging/man/$2 missing
+    missing=$(comm -23 <(in_program "$1") <(in_page "$page"))
+    [ -z "$missing" ] || { echo "$page lacks:" "${missing//$'\n'/ }"; status=1; }
+    missing=$(comm -13 <(in_program "$1") <(in_page "$page"))
+    [ -z "$missing" ] || { echo "$page names what ${1##*/} does not know:" "${missing//$'\n'/ }"; status=1; }
+    [ -n "$(in_program "$1")" ] || { echo "$1 --dump-options prints nothing"; status=1; }
+}
+compare "$fs" malqueryfs.1
+compare "$d" malqueryd.8
+exit $status
