@@ -10,11 +10,11 @@ cd "${3:-$(dirname "$0")/../..}" || exit 2
 in_program() {
     "$1" --dump-options | sed -E 's/^-*//; s/[= ].*//' | grep . | sort -u
 }
-# Only words that follow Fl or Cm in an .It line are option names.
+# In an .It line every word after Fl is an option, and a word after Cm when the line starts with it: later ones are values.
 in_page() {
     awk '$1 == ".It" {
         for (i = 2; i < NF; i++)
-            if ($i == "Fl" || $i == "Cm") {
+            if ($i == "Fl" || ($i == "Cm" && i == 2)) {
                 name = $(i + 1)
                 sub(/^-/, "", name)
                 sub(/=.*/, "", name)
