@@ -1,0 +1,381 @@
+"""A recording, fault-injecting HTTP proxy between the filesystem and the engine.
+
+It sees every call in order, so that a scenario can say how many of them cost quota, and it can make any of them go
+wrong. A fault is a function from an Exchange to the Reply to send, or to None for a connection that is reset:
+
+    proxy.fail("download", answer(404), times=1)
+    proxy.fail("hunt", Stall())
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import socketserver
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qsl, urlsplit
+
+ROUTES = {
+    ("POST", "/oauth2/token"): "token",
+    ("POST", "/oauth2/revoke"): "revoke",
+    ("GET", "/malquery/aggregates/quotas/v1"): "quotas",
+    ("POST", "/malquery/combined/fuzzy-search/v1"): "fuzzy",
+    ("GET", "/malquery/entities/download-files/v1"): "download",
+    ("GET", "/malquery/entities/metadata/v1"): "metadata",
+    ("GET", "/malquery/entities/requests/v1"): "requests",
+    ("GET", "/malquery/entities/samples-fetch/v1"): "fetch",
+    ("POST", "/malquery/entities/samples-multidownload/v1"): "multidownload",
+    ("POST", "/malquery/queries/exact-search/v1"): "exact",
+    ("POST", "/malquery/queries/hunt/v1"): "hunt",
+}
+PAID_ROUTES = ("hunt", "exact", "download", "multidownload")
+HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+STALL_MAX_S = 60
+BODY_MAX_BYTES = 16 << 20
+TRACE_ID = "6b1c0f2e-0d52-4b0a-9f51-3d7f6a9b2c11"
+
+
+@dataclass
+class Call:
+    """One request as it came, and the answer that was sent: status None as long as there is none."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    status: int | None = None
+    answer: bytes = b""
+
+    @property
+    def route(self) -> str:
+        return ROUTES.get((self.method, self.path), "unknown")
+
+    @property
+    def ids(self) -> list[str]:
+        return [value for key, value in parse_qsl(self.query) if key == "ids"]
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+    @property
+    def reqid(self) -> str:
+        return json.loads(self.answer)["meta"]["reqid"]
+
+    @property
+    def units(self) -> list[str]:
+        """What this call costs, one item a unit: the kind of search, or the hash of a download."""
+        match self.route:
+            case "hunt" | "exact":
+                return [self.route]
+            case "download":
+                return self.ids
+            case "multidownload":
+                return self.json["samples"]
+        return []
+
+    @property
+    def may_be_charged(self) -> bool:
+        """A refusal (3xx, 4xx) costs nothing; an answer, a failure and silence may."""
+        return self.status is None or not 300 <= self.status < 500
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}?{self.query} {self.body[:300]!r} -> {self.status}"
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    sent_bytes: int | None = None  # fewer than the body has: the connection is cut after them
+
+
+@dataclass
+class Exchange:
+    call: Call
+    forward: Callable[[], Reply]
+
+
+Fault = Callable[[Exchange], Reply | None]
+
+
+# ---- faults ----
+
+
+def answer(status: int, body: bytes | str = b"", **headers: str) -> Fault:
+    """This status and body instead of the engine's; header names with _ for -."""
+    raw = body.encode() if isinstance(body, str) else body
+    return lambda exchange: Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
+
+
+def gateway(status: int, message: str, **headers: str) -> Fault:
+    """An error as the gateway words it."""
+    meta = {"query_time": 1.27e-07, "powered_by": "crowdstrike-api-gateway", "trace_id": TRACE_ID}
+    body = json.dumps({"meta": meta, "errors": [{"code": status, "message": message}]}, indent=1)
+    return answer(status, body, Content_Type="application/json", X_Cs_Traceid=TRACE_ID, **headers)
+
+
+def rate_limited(retry_after_s: float) -> Fault:
+    """429; the service names the epoch second of the next try, here one that is `retry_after_s` from now."""
+    retry_after = str(int(time.time() + retry_after_s))
+    return gateway(429, "API rate limit exceeded.", X_Ratelimit_Retryafter=retry_after, X_Ratelimit_Remaining="0")
+
+
+def html_502(exchange: Exchange) -> Reply:
+    return Reply(502, {"Content-Type": "text/html"}, b"<html><body><h1>502 Bad Gateway</h1></body></html>")
+
+
+def failed_job(reason: str) -> Fault:
+    """The poll of a job that failed."""
+
+    def fault(exchange: Exchange) -> Reply:
+        meta = {"query_time": 120, "powered_by": "malquery-api", "trace_id": TRACE_ID,
+                "reqid": exchange.call.ids[0], "reqtype": "hunt", "status": "failed"}
+        body = {"meta": meta, "errors": [{"code": 500, "message": reason}], "resources": []}
+        return Reply(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    return fault
+
+
+def delay(seconds: float) -> Fault:
+    def fault(exchange: Exchange) -> Reply:
+        time.sleep(seconds)
+        return exchange.forward()
+
+    return fault
+
+
+def cut(exchange: Exchange) -> Reply:
+    """Only the first half of the body."""
+    reply = exchange.forward()
+    reply.sent_bytes = len(reply.body) // 2
+    return reply
+
+
+def flip(exchange: Exchange) -> Reply:
+    """One bit in the middle of the body is another."""
+    reply = exchange.forward()
+    middle = len(reply.body) // 2
+    reply.body = reply.body[:middle] + bytes([reply.body[middle] ^ 1]) + reply.body[middle + 1 :]
+    return reply
+
+
+def reset_before(exchange: Exchange) -> None:
+    """The connection is reset, and the engine has seen nothing."""
+
+
+def reset_after(exchange: Exchange) -> None:
+    """The engine did it, but its answer is lost."""
+    exchange.forward()
+
+
+class Stall:
+    """Holds every call until release(); `arrived` is set by the first."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self._released = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> Reply:
+        self.arrived.set()
+        self._released.wait(STALL_MAX_S)
+        return exchange.forward()
+
+    def release(self) -> None:
+        self._released.set()
+
+
+# ---- the proxy ----
+
+
+class EngineConnection(http.client.HTTPConnection):
+    """HTTP to `http://127.0.0.1:PORT` or `unix:/path`."""
+
+    def __init__(self, url: str) -> None:
+        self._socket_path = url.removeprefix("unix:") if url.startswith("unix:") else None
+        super().__init__("localhost" if self._socket_path else urlsplit(url).netloc, timeout=STALL_MAX_S)
+
+    def connect(self) -> None:
+        if self._socket_path:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self._socket_path)
+        else:
+            super().connect()
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in the middle is no news."""
+
+
+class Proxy:
+    """Listens on `url` from the start; down() and up() take the service away and give it back on the same port."""
+
+    def __init__(self, engine_url: str) -> None:
+        self._engine_url = engine_url
+        self._lock = threading.Lock()
+        self._calls: list[Call] = []
+        self._faults: dict[str, list[tuple[Fault, int | None]]] = {}
+        self._stalls: list[Stall] = []
+        self._sockets: set[socket.socket] = set()
+        self._server: Server | None = None
+        self._port = 0
+        self.up()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def up(self) -> None:
+        self._server = Server(("127.0.0.1", self._port), self._handler())
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def down(self) -> None:
+        if not self._server:
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._server = None
+        with self._lock:
+            for connection in self._sockets:
+                reset(connection)
+
+    def close(self) -> None:
+        for stall in self._stalls:
+            stall.release()
+        self.down()
+
+    # what goes wrong
+
+    def fail(self, route: str, fault: Fault, times: int | None = None) -> Fault:
+        """From now on `route` has this fault, `times` times or for ever; earlier ones of the route come first."""
+        assert route in ROUTES.values(), route
+        with self._lock:
+            self._faults.setdefault(route, []).append((fault, times))
+            if isinstance(fault, Stall):
+                self._stalls.append(fault)
+        return fault
+
+    def heal(self, route: str) -> None:
+        with self._lock:
+            self._faults.pop(route, None)
+
+    # what was seen
+
+    def calls(self, *routes: str) -> list[Call]:
+        with self._lock:
+            return [call for call in self._calls if not routes or call.route in routes]
+
+    def paid(self) -> list[str]:
+        """Every unit of quota that the service may have charged, in order: "hunt", "exact" or a hash."""
+        return [unit for call in self.calls(*PAID_ROUTES) if call.may_be_charged for unit in call.units]
+
+    # inside
+
+    def _take_fault(self, route: str) -> Fault | None:
+        with self._lock:
+            faults = self._faults.get(route)
+            if not faults:
+                return None
+            fault, times = faults[0]
+            if times == 1:
+                faults.pop(0)
+            elif times:
+                faults[0] = (fault, times - 1)
+            return fault
+
+    def _forward(self, call: Call) -> Reply:
+        connection = EngineConnection(self._engine_url)
+        try:
+            headers = {name: value for name, value in call.headers.items() if name.lower() not in HOP_HEADERS}
+            target = f"{call.path}?{call.query}" if call.query else call.path
+            connection.request(call.method, target, call.body or None, headers)
+            response = connection.getresponse()
+            body = response.read()
+        finally:
+            connection.close()
+        kept = {name: value for name, value in response.getheaders() if name.lower() not in HOP_HEADERS}
+        return Reply(response.status, kept, body)
+
+    def _exchange(self, call: Call) -> Reply | None:
+        with self._lock:
+            self._calls.append(call)
+        fault = self._take_fault(call.route)
+        exchange = Exchange(call, lambda: self._forward(call))
+        reply = fault(exchange) if fault else exchange.forward()
+        if reply:
+            call.status, call.answer = reply.status, reply.body
+        return reply
+
+    def _handler(proxy) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1
+
+            def setup(self) -> None:
+                super().setup()
+                with proxy._lock:
+                    proxy._sockets.add(self.connection)
+
+            def finish(self) -> None:
+                with proxy._lock:
+                    proxy._sockets.discard(self.connection)
+                super().finish()
+
+            def log_message(self, *args: object) -> None:
+                """The calls themselves are the log."""
+
+            def do_GET(self) -> None:
+                url = urlsplit(self.path)
+                length = min(int(self.headers.get("Content-Length") or 0), BODY_MAX_BYTES)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                call = Call(self.command, url.path, url.query, headers, self.rfile.read(length))
+                try:
+                    reply = proxy._exchange(call)
+                except OSError as error:
+                    reply = Reply(503, {}, f"the engine is not there: {error}".encode())
+                if reply:
+                    self.send(reply)
+                else:
+                    self.close_connection = True
+                    reset(self.connection)
+
+            do_POST = do_GET
+
+            def send(self, reply: Reply) -> None:
+                self.send_response_only(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
+                self.end_headers()
+                self.wfile.write(reply.body[: reply.sent_bytes])
+                self.wfile.flush()
+                if reply.sent_bytes is not None:
+                    self.close_connection = True
+
+        return Handler
+
+
+def reset(connection: socket.socket) -> None:
+    """Ends a connection with RST."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the other side was faster
