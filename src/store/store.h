@@ -87,7 +87,7 @@ void store_digest_unlock(int fd);
 typedef int store_digest_each(void *closure, const struct digest *digest);
 CHECKED int store_object_list(struct store *store, store_digest_each *each, void *closure, struct err *err);
 
-/* Bytes and number of local objects, from a scan at start and counted since. */
+/* Sealed bytes on disk and number of local objects, from a scan at start; since then only our own changes count. */
 void store_object_usage(struct store *store, int64_t *ret_bytes, int64_t *ret_n);
 
 /* ---- metadata, and what is known not to be there ---- */
@@ -111,9 +111,16 @@ CHECKED int store_sample_get(struct store *store, const struct digest *digest, s
 
 /* Adds or completes metadata, in one transaction; fields that are unknown in the new value keep the old one. */
 CHECKED int store_sample_put(struct store *store, const struct sample *samples, size_t n, struct err *err);
+
+/* Metadata that is known stays known, and what is gone stays gone: only the time of the check changes then. */
 CHECKED int store_sample_put_absent(struct store *store, const struct digest *digests, size_t n, int64_t now_s,
                                     struct err *err);
+
+/* Stays so through store_sample_put(); only clearing the error ends it. */
 CHECKED int store_sample_put_gone(struct store *store, const struct digest *digest, const char *why, struct err *err);
+
+/* Notes a failed download, also of a sample that was never asked for (which stays STORE_ABSENT). NULL or "" clears the
+ * error and lets the service be asked for a gone one again: after a download that worked, or at the user's word. */
 CHECKED int store_sample_put_error(struct store *store, const struct digest *digest, const char *why, struct err *err);
 
 /* Digests of all samples whose metadata is known. */
@@ -148,8 +155,10 @@ struct store_entry {
     struct request_id request; /* the current one */
 };
 
-/* Inserts or replaces by (dir, name), with the text; sets row. The request that is shown stays when has_request is
- * false. */
+/*
+ * Inserts or replaces by (dir, name), with the text; *entry is then what is stored, with its row. The request that is
+ * shown stays when has_request is false, the time of creation stays too; times of 0 mean now.
+ */
 CHECKED int store_entry_put(struct store *store, struct store_entry *entry, const char *text, size_t n,
                             struct err *err);
 CHECKED int store_entry_get(struct store *store, enum store_dir dir, const char *name, struct store_entry *ret_entry,
@@ -166,10 +175,17 @@ CHECKED int store_entry_text_size(struct store *store, int64_t row, int64_t *ret
 CHECKED int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
                                   const char *trace, struct err *err);
 
-/* The service accepted it: in one transaction the request is added as inprogress and the entry becomes SUBMITTED. */
+/*
+ * The service accepted it: in one transaction the request is added as inprogress, text and options are noted as sent,
+ * and the entry becomes SUBMITTED without an error. STORE_ABSENT: the entry was removed meanwhile; the request is kept.
+ */
 CHECKED int store_entry_accepted(struct store *store, int64_t row, const struct request_id *id, enum query_kind kind,
                                  int32_t limit, int64_t now_s, struct err *err);
+
+/* Within its directory. STORE_EXISTS: another entry has that name. */
 CHECKED int store_entry_rename(struct store *store, int64_t row, const char *name, const char *suffix, struct err *err);
+
+/* Its requests stay. */
 CHECKED int store_entry_delete(struct store *store, int64_t row, struct err *err);
 
 /* Entries of one directory, sorted by name; `each` may be called under the database lock: it must not call the store.
@@ -178,7 +194,12 @@ typedef int store_entry_each(void *closure, const struct store_entry *entry);
 CHECKED int store_entry_list(struct store *store, enum store_dir dir, store_entry_each *each, void *closure,
                              struct err *err);
 
-/* A submitted entry of `dir` with the same text and options, for "never spends a second hunt". STORE_ABSENT: none. */
+/*
+ * For "never spends a second hunt": has this text with these options ever been accepted for an entry of `dir`? The
+ * entry it was sent for, with `request` the one that was found (the newest that has not failed), even when the entry
+ * was edited or runs another request since. Row 0 and no name: the entry was removed, the request is still there.
+ * STORE_ABSENT: never.
+ */
 CHECKED int store_entry_find_same(struct store *store, enum store_dir dir, const char *text, size_t n,
                                   const char *options, struct store_entry *ret_entry, struct err *err);
 
@@ -203,17 +224,22 @@ struct store_request {
 CHECKED int store_request_get(struct store *store, const struct request_id *id, struct store_request *ret_request,
                               struct err *err);
 
-/* Adds a request that somebody else made. */
+/* Adds a request that somebody else made. One that is known already is left alone. */
 CHECKED int store_request_adopt(struct store *store, const struct request_id *id, enum query_kind kind, int64_t now_s,
                                 struct err *err);
 
 /*
  * In one transaction: state, stats, results in their order, metadata of all samples, the raw answer. `raw` may be NULL.
- * A request that is already done or failed is left alone.
+ * A request that is already done or failed is left alone. Found by row, or by id when the row is 0; STORE_ABSENT. A
+ * sample that is named twice is one result; finished_s 0 means now; n_results is counted here.
  */
 CHECKED int store_request_finish(struct store *store, const struct store_request *request, const struct sample *samples,
                                  size_t n_samples, const char *raw, size_t raw_n, struct err *err);
+/* The raw answer. STORE_ABSENT: none was kept. */
 CHECKED int store_request_raw(struct store *store, int64_t row, struct buf *ret_raw, struct err *err);
+
+/* What was sent for this request, whatever its entry holds now. STORE_ABSENT: adopted, not sent by us. */
+CHECKED int store_request_text(struct store *store, int64_t row, struct buf *ret_text, struct err *err);
 
 typedef int store_request_each(void *closure, const struct store_request *request);
 

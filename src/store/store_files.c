@@ -1,0 +1,171 @@
+#include "store/store_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store.h"
+#include "util/cleanup.h"
+#include "util/text.h"
+
+enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+
+static void closedirp(DIR **dir)
+{
+    if (*dir)
+        (void)closedir(*dir); /* read-only */
+}
+
+/* Makes every missing directory of a path; the last one included. */
+CHECKED static int make_parents(char *path, struct err *err)
+{
+    for (char *at = path + 1;; at++) {
+        char was = *at;
+
+        if (was != '/' && was != '\0')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+            return err_sys(err, "make '%s'", path);
+        *at = was;
+        if (was == '\0')
+            return 0;
+    }
+}
+
+int store_files_make_path(const char *path, int *ret_fd, struct err *err)
+{
+    char copy[PATH_MAX];
+    int fd = open(path, DIR_FLAGS);
+    int r;
+
+    if (fd < 0 && errno == ENOENT) {
+        if (!*path || !text_copy(copy, sizeof copy, path))
+            return err_set(err, ENAMETOOLONG, "no usable directory name: '%s'", path);
+        r = make_parents(copy, err);
+        if (r < 0)
+            return r;
+        fd = open(path, DIR_FLAGS);
+    }
+    if (fd < 0)
+        return err_sys(err, "open directory '%s'", path);
+    *ret_fd = fd;
+    return 0;
+}
+
+int store_files_make_dir(int parent_fd, const char *name, int *ret_fd, struct err *err)
+{
+    int fd;
+
+    if (mkdirat(parent_fd, name, 0700) == 0) {
+        if (fsync(parent_fd) < 0)
+            return err_sys(err, "sync the directory of '%s'", name);
+    } else if (errno != EEXIST) {
+        return err_sys(err, "make directory '%s'", name);
+    }
+    fd = openat(parent_fd, name, DIR_FLAGS | O_NOFOLLOW);
+    if (fd < 0)
+        return err_sys(err, "open directory '%s'", name);
+    *ret_fd = fd;
+    return 0;
+}
+
+int store_files_pwrite(int fd, const void *data, size_t n, int64_t offset, struct err *err)
+{
+    const char *at = data;
+
+    while (n > 0) {
+        ssize_t written = pwrite(fd, at, n, offset);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return err_sys(err, "write");
+        at += written;
+        n -= (size_t)written;
+        offset += written;
+    }
+    return 0;
+}
+
+int store_files_pread(int fd, void *to, size_t n, int64_t offset, size_t *ret_n, struct err *err)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t got = pread(fd, (char *)to + done, n - done, offset + (int64_t)done);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(err, "read");
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    *ret_n = done;
+    return 0;
+}
+
+int store_files_lock(int fd, enum store_files_wait wait, struct err *err)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int r;
+
+    do
+        r = fcntl(fd, wait == STORE_FILES_WAIT ? F_OFD_SETLKW : F_OFD_SETLK, &whole);
+    while (r < 0 && errno == EINTR);
+    if (r == 0)
+        return 0;
+    if (wait == STORE_FILES_TRY && (errno == EAGAIN || errno == EACCES))
+        return STORE_BUSY;
+    return err_sys(err, "lock");
+}
+
+bool store_files_is_at(int fd, int dir_fd, const char *name)
+{
+    struct stat ours;
+    struct stat theirs;
+
+    return fstat(fd, &ours) == 0 && fstatat(dir_fd, name, &theirs, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static void sweep_one(int dir_fd, const char *name)
+{
+    cleanup_(closep) int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd < 0 || store_files_lock(fd, STORE_FILES_TRY, NULL) != 0)
+        return;
+    if (store_files_is_at(fd, dir_fd, name))
+        (void)unlinkat(dir_fd, name, 0); /* the next start tries again */
+}
+
+void store_files_sweep(int dir_fd)
+{
+    int fd = openat(dir_fd, ".", DIR_FLAGS);
+    cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir) {
+        closep(&fd);
+        return; /* leftovers cost room, nothing else */
+    }
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            sweep_one(dir_fd, entry->d_name);
+}
+
+int store_files_random(struct store_files_random *ret_text, struct err *err)
+{
+    uint8_t bytes[STORE_FILES_RANDOM_TEXT / 2];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return err_sys(err, "no random bytes");
+    text_format_hex(bytes, sizeof bytes, ret_text->s);
+    return 0;
+}

@@ -1,0 +1,43 @@
+/*
+ * store_files -- directories, whole reads and writes, and lock files, as the rest of the layer needs them. Internal.
+ *
+ * Lock files obey one protocol, which makes removing them safe: only who holds the lock of an inode removes its name,
+ * and who got a lock checks that the name still leads to the locked inode, else starts again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+enum store_files_wait { STORE_FILES_WAIT, STORE_FILES_TRY };
+
+/* Opens a directory and makes it, parents too, when missing (0700). */
+CHECKED int store_files_make_path(const char *path, int *ret_fd, struct err *err);
+
+/* Opens `name` below a directory, made (0700) and synced into its parent when missing. */
+CHECKED int store_files_make_dir(int parent_fd, const char *name, int *ret_fd, struct err *err);
+
+CHECKED int store_files_pwrite(int fd, const void *data, size_t n, int64_t offset, struct err *err);
+
+/* Bytes read: fewer than `n` only at the end of the file. */
+CHECKED int store_files_pread(int fd, void *to, size_t n, int64_t offset, size_t *ret_n, struct err *err);
+
+/* An exclusive OFD lock. STORE_BUSY: somebody else has it (only with STORE_FILES_TRY). */
+CHECKED int store_files_lock(int fd, enum store_files_wait wait, struct err *err);
+
+/* True when `name` leads to the file that is open as `fd`. */
+bool store_files_is_at(int fd, int dir_fd, const char *name);
+
+/* Removes every file of a directory that nobody has locked. */
+void store_files_sweep(int dir_fd);
+
+enum { STORE_FILES_RANDOM_TEXT = 16 };
+struct store_files_random {
+    char s[STORE_FILES_RANDOM_TEXT + 1];
+};
+
+/* Hex digits that nobody else draws. */
+CHECKED int store_files_random(struct store_files_random *ret_text, struct err *err);

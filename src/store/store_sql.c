@@ -1,0 +1,97 @@
+#include "store/store_db.h"
+
+/* Read by store_sample_from_row(). */
+#define SAMPLE_COLUMNS                                                                                                 \
+    "sample.digest, sample.size, sample.first_seen, sample.sha1, sample.md5, sample.filetype, sample.label, "          \
+    "sample.family, sample.state, sample.checked, sample.error"
+
+/* Read by entry_from_row(). */
+#define ENTRY_COLUMNS "row, dir, state, created, changed, name, suffix, options, error, trace, request"
+
+/* Read by request_from_row(). */
+#define REQUEST_COLUMNS                                                                                                \
+    "row, id, kind, state, n_limit, submitted, finished, n_results, has_stats, clean, malware, pua, total, unknown, "  \
+    "entry, error"
+
+/* The states are numbers of store.h; 3 is a sample nobody asked the service about (store_schema.c). */
+const char *const store_sql_texts[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_DATA_VERSION] = "PRAGMA data_version",
+
+    [SQL_SAMPLE_GET] = "SELECT " SAMPLE_COLUMNS " FROM sample WHERE digest = ?1",
+    [SQL_SAMPLE_PUT] =
+        "INSERT INTO sample (digest, state, checked, size, first_seen, sha1, md5, filetype, label, family)"
+        " VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        " ON CONFLICT (digest) DO UPDATE SET"
+        "  state = CASE state WHEN 2 THEN 2 ELSE 0 END, checked = excluded.checked,"
+        "  size = coalesce(excluded.size, size), first_seen = coalesce(excluded.first_seen, first_seen),"
+        "  sha1 = coalesce(excluded.sha1, sha1), md5 = coalesce(excluded.md5, md5),"
+        "  filetype = coalesce(excluded.filetype, filetype), label = coalesce(excluded.label, label),"
+        "  family = coalesce(excluded.family, family)"
+        " RETURNING row",
+    [SQL_SAMPLE_PUT_ABSENT] = "INSERT INTO sample (digest, state, checked) VALUES (?1, 1, ?2)"
+                              " ON CONFLICT (digest) DO UPDATE SET"
+                              "  state = CASE state WHEN 3 THEN 1 ELSE state END, checked = excluded.checked",
+    [SQL_SAMPLE_PUT_GONE] =
+        "INSERT INTO sample (digest, state, checked, error) VALUES (?1, 2, ?2, ?3)"
+        " ON CONFLICT (digest) DO UPDATE SET state = 2, checked = excluded.checked, error = excluded.error",
+    [SQL_SAMPLE_PUT_ERROR] = "INSERT INTO sample (digest, state, error) VALUES (?1, 3, ?2)"
+                             " ON CONFLICT (digest) DO UPDATE SET error = excluded.error",
+    [SQL_SAMPLE_CLEAR_ERROR] =
+        "UPDATE sample SET error = '', state = CASE WHEN state <> 2 THEN state WHEN size IS NULL THEN 3 ELSE 0 END"
+        " WHERE digest = ?1",
+    [SQL_SAMPLE_LIST] = "SELECT digest FROM sample"
+                        " WHERE digest > ?1 AND (state = 0 OR (state = 2 AND size IS NOT NULL))"
+                        " ORDER BY digest LIMIT ?2",
+
+    [SQL_ENTRY_PUT] =
+        "INSERT INTO entry (dir, name, suffix, state, created, changed, options, error, trace, request, text)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " ON CONFLICT (dir, name) DO UPDATE SET"
+        "  suffix = excluded.suffix, state = excluded.state, changed = excluded.changed, options = excluded.options,"
+        "  error = excluded.error, trace = excluded.trace, request = coalesce(excluded.request, request),"
+        "  text = excluded.text"
+        " RETURNING " ENTRY_COLUMNS,
+    [SQL_ENTRY_GET] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 AND name = ?2",
+    [SQL_ENTRY_GET_ROW] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE row = ?1",
+    [SQL_ENTRY_TEXT] = "SELECT text FROM entry WHERE row = ?1",
+    [SQL_ENTRY_TEXT_SIZE] = "SELECT length(text) FROM entry WHERE row = ?1",
+    [SQL_ENTRY_SET_STATE] = "UPDATE entry SET state = ?2, error = ?3, trace = ?4, changed = ?5 WHERE row = ?1",
+    [SQL_ENTRY_ACCEPTED] =
+        "UPDATE entry SET state = 3, request = ?2, changed = ?3, error = '', trace = '' WHERE row = ?1",
+    [SQL_ENTRY_RENAME] = "UPDATE entry SET name = ?2, suffix = ?3 WHERE row = ?1",
+    [SQL_ENTRY_DELETE] = "DELETE FROM entry WHERE row = ?1",
+    [SQL_ENTRY_LIST] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 ORDER BY name",
+
+    [SQL_SENT_SOURCE] = "SELECT dir, options, text FROM entry WHERE row = ?1",
+    [SQL_SENT_PUT] = "INSERT OR REPLACE INTO sent (request, digest, options, text)"
+                     " SELECT ?1, ?2, options, text FROM entry WHERE row = ?3",
+    [SQL_SENT_FIND] = "SELECT request.id, request.entry FROM sent JOIN request ON request.row = sent.request"
+                      " WHERE sent.digest = ?1 ORDER BY request.state = 2, request.row DESC LIMIT 1",
+    [SQL_SENT_TEXT] = "SELECT text FROM sent WHERE request = ?1",
+
+    [SQL_REQUEST_PUT] =
+        "INSERT INTO request (id, kind, state, n_limit, submitted, entry) VALUES (?1, ?2, 0, ?3, ?4, ?5)"
+        " ON CONFLICT (id) DO UPDATE SET entry = coalesce(excluded.entry, entry),"
+        "  n_limit = max(excluded.n_limit, n_limit), kind = iif(excluded.entry IS NULL, kind, excluded.kind)"
+        " RETURNING row",
+    [SQL_REQUEST_GET] = "SELECT " REQUEST_COLUMNS " FROM request WHERE id = ?1",
+    [SQL_REQUEST_GET_ROW] = "SELECT " REQUEST_COLUMNS " FROM request WHERE row = ?1",
+    [SQL_REQUEST_FINISH] =
+        "UPDATE request SET state = ?2, finished = ?3, n_results = ?4, has_stats = ?5, clean = ?6, malware = ?7,"
+        "  pua = ?8, total = ?9, unknown = ?10, error = ?11 WHERE row = ?1",
+    [SQL_REQUEST_LIST] = "SELECT " REQUEST_COLUMNS " FROM request ORDER BY row",
+    [SQL_REQUEST_LIST_UNFINISHED] = "SELECT " REQUEST_COLUMNS " FROM request WHERE state = 0 ORDER BY row",
+    [SQL_RAW_PUT] = "INSERT OR REPLACE INTO raw (request, answer) VALUES (?1, ?2)",
+    [SQL_RAW_GET] = "SELECT answer FROM raw WHERE request = ?1",
+
+    [SQL_RESULT_ADD] = "INSERT INTO result (request, position, sample) VALUES (?1, ?2, ?3)"
+                       " ON CONFLICT (request, sample) DO NOTHING RETURNING position",
+    /* CROSS JOIN fixes the order of the loops: a range of the primary key, then one row each. */
+    [SQL_RESULT_PAGE] = "SELECT " SAMPLE_COLUMNS " FROM result CROSS JOIN sample ON sample.row = result.sample"
+                        " WHERE result.request = ?1 AND result.position >= ?2 ORDER BY result.position LIMIT ?3",
+    [SQL_RESULT_HAS] = "SELECT 1 FROM sample CROSS JOIN result ON result.sample = sample.row"
+                       " WHERE sample.digest = ?2 AND result.request = ?1",
+};
