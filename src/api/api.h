@@ -44,8 +44,8 @@ struct api_config {
 
 struct api; /* one service, one token; shared by all threads */
 
-/* Checks the configuration (EINVAL names what is wrong) and keeps the credentials; sends nothing. Takes both secrets.
- */
+/* Checks the configuration (EINVAL names what is wrong) and keeps the credentials; sends nothing. Takes both secrets,
+ * also when it fails. */
 CHECKED int api_new(const struct api_config *config, struct secret *client_id, struct secret *client_secret,
                     struct api **ret_api, struct err *err);
 
@@ -59,7 +59,7 @@ void api_cancel(struct api *api);
 /* Fetches a token if there is none that is valid: credentials and cloud are then known to be right. */
 CHECKED int api_login(struct api *api, struct err *err);
 
-/* Where requests go now, without credentials: "us-2", or the base URL that was given. Borrowed; changes at a login. */
+/* Where requests go now, without credentials: "us-2", or the base URL that was given. Changes at a login. */
 void api_place(struct api *api, char *ret_text, size_t room);
 
 struct api_quotas {
