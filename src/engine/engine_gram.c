@@ -1,0 +1,100 @@
+#include "engine/engine_gram.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { GRAM_BITS_PER_BYTE = 8 }; /* of the file, before folding */
+
+static uint32_t mix(uint32_t gram)
+{
+    gram *= 2654435761U;
+    return gram ^ gram >> 15;
+}
+
+int engine_gram_init(struct engine_gram *gram, uint64_t size_bytes, struct err *err)
+{
+    size_t n = GRAM_MAP_MIN;
+
+    while (n < GRAM_MAP_MAX && n < size_bytes * GRAM_BITS_PER_BYTE / 8)
+        n *= 2;
+    *gram = (struct engine_gram){ .n = n, .bits = calloc(1, n) };
+    if (!gram->bits)
+        return err_set(err, ENOMEM, "no memory for the grams of a file");
+    return 0;
+}
+
+void engine_gram_add(struct engine_gram *gram, const uint8_t *data, size_t n)
+{
+    uint32_t mask = (uint32_t)(gram->n * 8 - 1);
+    uint32_t last = gram->last;
+    uint8_t *bits = gram->bits;
+
+    for (size_t i = 0; i < n; i++) {
+        last = last << 8 | data[i];
+        if (gram->n_seen + i + 1 >= GRAM_BYTES) {
+            uint32_t bit = mix(last) & mask;
+
+            bits[bit / 8] = (uint8_t)(bits[bit / 8] | 1U << bit % 8);
+        }
+    }
+    gram->last = last;
+    gram->n_seen += n;
+}
+
+static size_t count_bits(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i += sizeof(uint32_t)) {
+        uint32_t x;
+        uint32_t y;
+
+        memcpy(&x, a + i, sizeof x);
+        memcpy(&y, b + i, sizeof y);
+        count += (size_t)__builtin_popcount(x | y);
+    }
+    return count;
+}
+
+void engine_gram_finish(struct engine_gram *gram)
+{
+    uint8_t *smaller;
+
+    while (gram->n > GRAM_MAP_MIN) {
+        size_t half = gram->n / 2;
+
+        if (count_bits(gram->bits, gram->bits + half, half) * 100 > half * 8 * GRAM_FILL_MAX_PERCENT)
+            break;
+        for (size_t i = 0; i < half; i++)
+            gram->bits[i] |= gram->bits[half + i];
+        gram->n = half;
+    }
+    smaller = realloc(gram->bits, gram->n);
+    if (smaller) /* shrinking may fail, the larger block is as good */
+        gram->bits = smaller;
+}
+
+void engine_gram_done(struct engine_gram *gram)
+{
+    free(gram->bits);
+    *gram = (struct engine_gram){ 0 };
+}
+
+bool engine_gram_may_contain(const uint8_t *map, size_t n_map, const uint8_t *pattern, size_t n_pattern)
+{
+    uint32_t last = 0;
+
+    if (n_map < GRAM_MAP_MIN || n_map > GRAM_MAP_MAX || (n_map & (n_map - 1)) != 0)
+        return true;
+    for (size_t i = 0; i < n_pattern; i++) {
+        uint32_t bit;
+
+        last = last << 8 | pattern[i];
+        if (i + 1 < GRAM_BYTES)
+            continue;
+        bit = mix(last) & (uint32_t)(n_map * 8 - 1);
+        if (!(map[bit / 8] & 1U << bit % 8))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,280 @@
+#include "engine/engine_route.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/text.h"
+
+enum { INDEX_WAIT_MS = 10 * 1000, INDEX_STEP_MS = 100 };
+
+static const struct engine_operation operations[] = {
+    { .name = "token", .method = "POST", .path = "/oauth2/token", .shape = SHAPE_AUTH, .work = engine_login_token },
+    { .name = "revoke", .method = "POST", .path = "/oauth2/revoke", .shape = SHAPE_AUTH, .work = engine_login_revoke },
+    { .name = "quotas",
+      .method = "GET",
+      .path = "/malquery/aggregates/quotas/v1",
+      .scope = SCOPE_READ,
+      .shape = SHAPE_FIELDS,
+      .work = engine_ops_quotas },
+    { .name = "fuzzy",
+      .method = "POST",
+      .path = "/malquery/combined/fuzzy-search/v1",
+      .scope = SCOPE_WRITE,
+      .shape = SHAPE_OWN,
+      .kind = QUERY_FUZZY,
+      .prepare = engine_prepare_search,
+      .work = engine_ops_fuzzy },
+    { .name = "download",
+      .method = "GET",
+      .path = "/malquery/entities/download-files/v1",
+      .scope = SCOPE_READ,
+      .shape = SHAPE_FIELDS,
+      .prepare = engine_prepare_hash,
+      .charge = CHARGE_ON_SUCCESS,
+      .quota = QUOTA_DOWNLOADS,
+      .work = engine_ops_download },
+    { .name = "metadata",
+      .method = "GET",
+      .path = "/malquery/entities/metadata/v1",
+      .scope = SCOPE_READ,
+      .shape = SHAPE_OWN,
+      .prepare = engine_prepare_hashes,
+      .work = engine_ops_metadata },
+    { .name = "request",
+      .method = "GET",
+      .path = "/malquery/entities/requests/v1",
+      .scope = SCOPE_READ,
+      .shape = SHAPE_OWN,
+      .prepare = engine_prepare_request,
+      .work = engine_ops_request },
+    { .name = "archive",
+      .method = "GET",
+      .path = "/malquery/entities/samples-fetch/v1",
+      .scope = SCOPE_READ,
+      .shape = SHAPE_OWN,
+      .prepare = engine_prepare_archive,
+      .work = engine_ops_archive },
+    { .name = "multidownload",
+      .method = "POST",
+      .path = "/malquery/entities/samples-multidownload/v1",
+      .scope = SCOPE_WRITE,
+      .shape = SHAPE_OWN,
+      .kind = QUERY_MULTI,
+      .prepare = engine_prepare_multi,
+      .charge = CHARGE_AT_SUBMISSION,
+      .quota = QUOTA_DOWNLOADS,
+      .work = engine_ops_submit },
+    { .name = "exact",
+      .method = "POST",
+      .path = "/malquery/queries/exact-search/v1",
+      .scope = SCOPE_WRITE,
+      .shape = SHAPE_OWN,
+      .kind = QUERY_EXACT,
+      .prepare = engine_prepare_search,
+      .charge = CHARGE_AT_SUBMISSION,
+      .quota = QUOTA_HUNTS,
+      .work = engine_ops_submit },
+    { .name = "hunt",
+      .method = "POST",
+      .path = "/malquery/queries/hunt/v1",
+      .scope = SCOPE_WRITE,
+      .shape = SHAPE_OWN,
+      .kind = QUERY_HUNT,
+      .prepare = engine_prepare_search,
+      .charge = CHARGE_AT_SUBMISSION,
+      .quota = QUOTA_HUNTS,
+      .work = engine_ops_submit },
+};
+
+const struct engine_operation *engine_route_find(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+        if (strcmp(path, operations[i].path) == 0)
+            return &operations[i];
+    return NULL;
+}
+
+static bool step_route(struct engine_call *call)
+{
+    call->operation = engine_route_find(call->request->path);
+    if (!call->operation) {
+        engine_reply_error(call->reply, SHAPE_GATEWAY, 404, "404: Page Not Found");
+        return false;
+    }
+    if (strcmp(call->request->method, call->operation->method) != 0) {
+        call->reply->allow = call->operation->method;
+        engine_reply_error(call->reply, SHAPE_GATEWAY, 405, "405: Method Not Allowed");
+        return false;
+    }
+    return true;
+}
+
+/* Counts the request in a bucket; false when it is one too many. */
+static bool take(struct engine_call *call, enum engine_bucket bucket)
+{
+    call->reply->rate = engine_rate_take(call->engine->rate, bucket, call->request->peer);
+    call->reply->has_rate = true;
+    if (!call->reply->rate.is_allowed)
+        engine_reply_error(call->reply, SHAPE_GATEWAY, 429, "API rate limit exceeded.");
+    return call->reply->rate.is_allowed;
+}
+
+static void redirect(struct engine_call *call)
+{
+    const char *region = call->engine->config.foreign_region;
+
+    call->reply->status = 308;
+    (void)text_copy(call->reply->region, sizeof call->reply->region, region); /* the options limit it */
+    if (snprintf(call->reply->location, sizeof call->reply->location, "%s%s", engine_login_base_url(region),
+                 call->request->path) >= (int)sizeof call->reply->location)
+        call->reply->location[0] = '\0'; /* our own paths fit */
+}
+
+static bool is_foreign(const struct engine_call *call)
+{
+    return call->engine->config.foreign_region && *call->engine->config.foreign_region;
+}
+
+static bool step_token(struct engine_call *call)
+{
+    const char *token;
+
+    if (call->operation->scope == SCOPE_NONE)
+        return true;
+    token = engine_login_bearer(call->request->authorization);
+    if (token)
+        call->scopes = engine_auth_scopes(call->engine->auth, token);
+    if (call->scopes || (token && is_foreign(call)))
+        return true;
+    if (take(call, BUCKET_UNAUTH))
+        engine_reply_error(call->reply, SHAPE_GATEWAY, 401, "access denied, invalid bearer token");
+    return false;
+}
+
+/* With a foreign region, whatever is not our own token counts as that region's. */
+static bool step_region(struct engine_call *call)
+{
+    if (!is_foreign(call) || call->scopes)
+        return true;
+    if (take(call, call->operation->scope == SCOPE_NONE ? BUCKET_TOKEN : BUCKET_UNAUTH))
+        redirect(call);
+    return false;
+}
+
+static bool step_scope(struct engine_call *call)
+{
+    if (call->operation->scope == SCOPE_NONE || call->scopes & call->operation->scope)
+        return true;
+    if (take(call, BUCKET_DATA))
+        engine_reply_error(call->reply, SHAPE_GATEWAY, 403, "access denied, scope not permitted");
+    return false;
+}
+
+static bool step_rate(struct engine_call *call)
+{
+    return take(call, call->operation->scope == SCOPE_NONE ? BUCKET_TOKEN : BUCKET_DATA);
+}
+
+static bool step_body(struct engine_call *call)
+{
+    if (call->request->is_body_too_long) {
+        engine_reply_error(call->reply, call->operation->shape, 413, "request body is too large");
+        return false;
+    }
+    return !call->operation->prepare || call->operation->prepare(call);
+}
+
+static int64_t limit_of(const struct engine_call *call)
+{
+    const struct engine_config *config = &call->engine->config;
+
+    return call->operation->quota == QUOTA_HUNTS ? config->hunt_limit : config->download_limit;
+}
+
+static bool step_quota(struct engine_call *call)
+{
+    const struct engine_operation *op = call->operation;
+    struct err err = { 0 };
+    int64_t spent = 0;
+    int r = 0;
+
+    if (op->charge == CHARGE_AT_SUBMISSION && call->cost > 0) {
+        r = engine_quota_charge(call->engine->db, op->quota, clock_now_s(), call->cost, limit_of(call), &err);
+        call->reply->paid = r == 0 ? call->cost : 0;
+    } else if (op->charge == CHARGE_ON_SUCCESS) {
+        r = engine_quota_spent(call->engine->db, op->quota, clock_now_s(), &spent, &err);
+        if (r == 0 && spent >= limit_of(call))
+            r = ENGINE_QUOTA_EXCEEDED;
+    }
+    if (r == ENGINE_QUOTA_EXCEEDED)
+        engine_reply_error(call->reply, SHAPE_OWN, 429, "Monthly quota exceeded");
+    else if (r < 0)
+        engine_fail(call, &err);
+    return r == 0;
+}
+
+/* Nobody pays for a request that then failed. */
+static bool step_work(struct engine_call *call)
+{
+    const struct engine_operation *op = call->operation;
+
+    op->work(call);
+    if (call->reply->status >= 400 && op->charge == CHARGE_AT_SUBMISSION && call->reply->paid > 0) {
+        if (engine_quota_refund(call->engine->db, op->quota, clock_now_s(), call->reply->paid, NULL) == 0)
+            call->reply->paid = 0;
+    }
+    return true;
+}
+
+/* The order of the checks is part of the contract. */
+static const struct {
+    const char *name;
+    bool (*passes)(struct engine_call *call);
+} steps[] = {
+    { "route", step_route }, { "token", step_token }, { "region", step_region }, { "scope", step_scope },
+    { "rate", step_rate },   { "body", step_body },   { "quota", step_quota },   { "work", step_work },
+};
+
+const char *engine_route_step(size_t at)
+{
+    return at < ARRAY_SIZE(steps) ? steps[at].name : NULL;
+}
+
+void engine_route_serve(struct engine *engine, const struct engine_request *request, struct engine_reply *reply)
+{
+    struct engine_call call = { .engine = engine, .request = request, .reply = reply };
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps) && steps[i].passes(&call); i++)
+        ;
+    json_object_putp(&call.body);
+    json_object_putp(&call.errors);
+    engine_query_done(&call.query);
+}
+
+int engine_find_sample(struct engine *engine, const struct digest *digest, struct sample *ret_sample, struct err *err)
+{
+    int64_t end_ms = clock_mono_ms() + INDEX_WAIT_MS;
+    bool is_ready;
+    int r;
+
+    do {
+        is_ready = engine_index_wait(engine->index, 0);
+        r = engine_index_find(engine->index, digest, ret_sample, err);
+        if (r == ENGINE_INDEX_ABSENT && !is_ready)
+            (void)engine_index_wait(engine->index, INDEX_STEP_MS); /* the loop looks again */
+    } while (r == ENGINE_INDEX_ABSENT && !is_ready && clock_mono_ms() < end_ms);
+    return r;
+}
+
+void engine_fail(struct engine_call *call, const struct err *err)
+{
+    char text[128];
+
+    log_event(LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, call->operation->name), LOG_NUMBER(LOG_ERRNO, err->code),
+              LOG_TEXT(LOG_TRACE, call->reply->trace.s));
+    (void)snprintf(text, sizeof text, "Internal Server Error: Please provide trace-id='%s' to support",
+                   call->reply->trace.s); /* fits */
+    engine_reply_error(call->reply, call->operation->shape, 500, text);
+}
