@@ -1,0 +1,103 @@
+#include "cache/cache_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { CACHE_QUOTAS_RAW_MAX = 1024 * 1024 };
+
+int cache_new(const struct cache_config *config, struct cache **ret_cache, struct err *err)
+{
+    struct cache *cache = calloc(1, sizeof *cache);
+
+    if (!cache)
+        return err_set(err, ENOMEM, "no memory for the cache");
+    cache->config = *config;
+    cache->api = config->api;
+    cache->store = config->store;
+    cache->quotas_raw.max = CACHE_QUOTAS_RAW_MAX;
+    lock_init(&cache->lock, LOCK_CACHE);
+    cond_init(&cache->changed);
+    *ret_cache = cache;
+    return 0;
+}
+
+int cache_start(struct cache *cache, struct err *err)
+{
+    int r = cache_submit_recover(cache, err);
+
+    if (r < 0)
+        return r;
+    errno = pthread_create(&cache->poller, NULL, cache_poll_main, cache);
+    if (errno)
+        return err_sys(err, "no thread for the poller");
+    cache->is_polling = true;
+    return 0;
+}
+
+void cache_cancel(struct cache *cache)
+{
+    if (atomic_exchange(&cache->cancelled, true))
+        return;
+    cache->stop_waiting = true;
+    api_cancel(cache->api);
+    cache_changed(cache);
+}
+
+void cache_stop(struct cache *cache)
+{
+    if (!cache->is_polling)
+        return;
+    lock_acquire(&cache->lock);
+    cache->stopping = true;
+    cond_broadcast(&cache->changed);
+    lock_release(&cache->lock);
+    (void)pthread_join(cache->poller, NULL); /* our own thread, joined once */
+    cache->is_polling = false;
+}
+
+void cache_free(struct cache *cache)
+{
+    if (!cache)
+        return;
+    cache_stop(cache);
+    cache_poll_done(cache);
+    buf_done(&cache->quotas_raw);
+    cond_done(&cache->changed);
+    lock_done(&cache->lock);
+    free(cache);
+}
+
+void cache_changed(struct cache *cache)
+{
+    lock_acquire(&cache->lock);
+    cache->changes++;
+    cond_broadcast(&cache->changed);
+    lock_release(&cache->lock);
+}
+
+uint64_t cache_changes(struct cache *cache)
+{
+    uint64_t changes;
+
+    lock_acquire(&cache->lock);
+    changes = cache->changes;
+    lock_release(&cache->lock);
+    return changes;
+}
+
+uint64_t cache_wait_changes(struct cache *cache, uint64_t seen, int64_t wait_ms)
+{
+    uint64_t changes;
+
+    lock_acquire(&cache->lock);
+    if (cache->changes == seen && !cache->stopping)
+        (void)cond_wait_ms(&cache->changed, &cache->lock, wait_ms); /* the caller looks again anyway */
+    changes = cache->changes;
+    lock_release(&cache->lock);
+    return changes;
+}
+
+void cache_encode_sample(struct buf *buf, const struct sample *sample)
+{
+    api_encode_sample(buf, sample);
+}

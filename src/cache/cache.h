@@ -1,0 +1,128 @@
+/*
+ * cache -- read-through: the one place where the service (api) and the disk (store) meet.
+ *
+ * What the store knows the tree reads from it directly; what only the service can tell is fetched by the functions
+ * here, into the store. They block on the network, so they run on fetcher threads and with no lock held. A background
+ * poller follows every unfinished request and sends what is queued.
+ *
+ * Units      times in seconds since the epoch, waits in milliseconds, sizes in bytes.
+ * Ownership  api and store are borrowed and must outlive the cache.
+ * Errors     0 success. > 0 an outcome named here: err is untouched. < 0 a negative errno of the table in the design
+ *            (EDQUOT, EACCES, EKEYREJECTED, ENOENT, ENODATA, EINVAL, EAGAIN, ENETUNREACH, ETIMEDOUT, EREMOTEIO, EPROTO,
+ *            EBADMSG, ENOSPC, ECANCELED), err filled; it has also been noted for `status`.
+ * Threads    any thread may call any function.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/query.h"
+#include "model/sample.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+
+enum {
+    CACHE_METADATA_MAX = 100,  /* digests in one cache_fetch_metadata() */
+    CACHE_QUOTAS_FRESH_S = 60, /* quotas are asked at most this often */
+    CACHE_ABSENT_S = 300,      /* how long "the service does not know it" is believed */
+    CACHE_PLACE_MAX = 256,
+};
+
+struct api;
+struct store;
+
+struct cache_config {
+    struct api *api;
+    struct store *store;
+    int64_t poll_first_ms; /* after the submission; then growing to … */
+    int64_t poll_max_ms;
+    bool yara_check; /* compile a rule before it is sent */
+};
+
+struct cache;
+
+CHECKED int cache_new(const struct cache_config *config, struct cache **ret_cache, struct err *err);
+
+/* Starts the poller. Submissions that were under way when the last process died become `failed`: nobody knows. */
+CHECKED int cache_start(struct cache *cache, struct err *err);
+
+/* Makes every call that waits for the service fail with ECANCELED; from any thread, any number of times. */
+void cache_cancel(struct cache *cache);
+
+/* Stops the poller; cache_cancel() first when it must be quick. */
+void cache_stop(struct cache *cache);
+void cache_free(struct cache *cache);
+DEFINE_CLEANUP(struct cache *, cache_free)
+
+/* ---- samples ---- */
+
+/* Downloads, verifies and stores one sample, unless it is there already. One at a time per digest on this host. */
+CHECKED int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct err *err);
+
+/* Asks for the metadata of at most CACHE_METADATA_MAX digests in one call and notes which of them do not exist. */
+CHECKED int cache_fetch_metadata(struct cache *cache, const struct digest *digests, size_t n, struct err *err);
+
+/* ---- quotas ---- */
+
+struct cache_quotas {
+    int64_t hunt_count, hunt_limit;
+    int64_t download_count, download_limit;
+    int64_t monitor_count, monitor_limit;
+    int64_t days_left;
+    char refresh_time[64];
+    int64_t asked_s;
+};
+
+/* The last answer, whatever its age; false when there was none. ret_raw (may be NULL) gets it as it came. */
+bool cache_quotas(struct cache *cache, struct cache_quotas *ret_quotas, struct buf *ret_raw);
+
+/* Asks the service. */
+CHECKED int cache_fetch_quotas(struct cache *cache, struct err *err);
+
+/* ---- submissions ---- */
+
+/*
+ * Checks and sends the entry `row`, which is on disk as draft or queued. The check: options, syntax, one rule; a
+ * refusal is EINVAL and the entry becomes rejected, nothing was sent. Same text and options as an earlier request that
+ * did not fail: that request is shown, nothing is spent. The intent is on disk before anything leaves, the id before
+ * this returns. A failure that surely did not reach the service leaves it queued (0) when trying later can help,
+ * rejected otherwise; an ambiguous one makes it failed.
+ */
+CHECKED int cache_submit(struct cache *cache, int64_t row, struct err *err);
+
+/* A request id that this profile does not know: asks the service and adopts it. ENOENT: the service does not know it.
+ */
+CHECKED int cache_fetch_request(struct cache *cache, const struct request_id *id, struct err *err);
+
+/* ---- what is new ---- */
+
+/* Grows whenever an entry, a request or the health changed. */
+uint64_t cache_changes(struct cache *cache);
+
+/* Waits until cache_changes() differs from `seen`, at most `wait_ms`. */
+uint64_t cache_wait_changes(struct cache *cache, uint64_t seen, int64_t wait_ms);
+
+/* ---- health, for `status` ---- */
+
+enum cache_reach { CACHE_UNTRIED, CACHE_ONLINE, CACHE_OFFLINE, CACHE_UNAUTHORIZED };
+
+struct cache_health {
+    enum cache_reach reach;
+    char place[CACHE_PLACE_MAX]; /* cloud or base URL */
+    int64_t n_downloads;         /* since the mount */
+    int64_t n_download_bytes;
+    int64_t n_submissions;
+    int64_t n_metadata_calls;
+    int64_t n_polls;
+    struct err last; /* the last failure; code 0 when there was none */
+    int64_t last_s;
+};
+
+void cache_health(struct cache *cache, struct cache_health *ret_health);
+
+/* One sample as a JSON object on one line, the service's field names. */
+struct sample;
+void cache_encode_sample(struct buf *buf, const struct sample *sample);

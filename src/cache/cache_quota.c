@@ -1,0 +1,52 @@
+#include "cache/cache_internal.h"
+
+#include "util/clock.h"
+#include "util/text.h"
+
+bool cache_quotas(struct cache *cache, struct cache_quotas *ret_quotas, struct buf *ret_raw)
+{
+    bool has;
+
+    lock_acquire(&cache->lock);
+    has = cache->has_quotas;
+    if (has) {
+        *ret_quotas = cache->quotas;
+        if (ret_raw)
+            buf_append(ret_raw, buf_text(&cache->quotas_raw), cache->quotas_raw.n);
+    }
+    lock_release(&cache->lock);
+    return has;
+}
+
+static void remember(struct cache *cache, const struct api_quotas *quotas, const struct buf *raw)
+{
+    lock_acquire(&cache->lock);
+    cache->quotas = (struct cache_quotas){
+        .hunt_count = quotas->hunt_count,
+        .hunt_limit = quotas->hunt_limit,
+        .download_count = quotas->download_count,
+        .download_limit = quotas->download_limit,
+        .monitor_count = quotas->monitor_count,
+        .monitor_limit = quotas->monitor_limit,
+        .days_left = quotas->days_left,
+        .asked_s = clock_now_s(),
+    };
+    (void)text_copy(cache->quotas.refresh_time, sizeof cache->quotas.refresh_time,
+                    quotas->refresh_time); /* cut is fine */
+    buf_clear(&cache->quotas_raw);
+    buf_append(&cache->quotas_raw, buf_text(raw), raw->n);
+    cache->has_quotas = true;
+    lock_release(&cache->lock);
+}
+
+int cache_fetch_quotas(struct cache *cache, struct err *err)
+{
+    struct buf raw = BUF_INIT(API_JSON_MAX);
+    struct api_quotas quotas;
+    int r = cache_note(cache, api_quotas(cache->api, &quotas, &raw, err), err);
+
+    if (r == 0)
+        remember(cache, &quotas, &raw);
+    buf_done(&raw);
+    return r < 0 ? err_wrap(err, "quotas") : r;
+}

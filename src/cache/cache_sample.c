@@ -1,0 +1,141 @@
+#include "cache/cache_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/clock.h"
+
+/* Bytes on their way from the service into a sealed object. */
+struct intake {
+    struct store_writer *writer;
+    int64_t n_bytes;
+    int64_t max_bytes; /* what the metadata promised, CACHE_SAMPLE_MAX when it promised nothing */
+};
+
+#define CACHE_SAMPLE_MAX (4 * GIB) /* a sample of unknown size may not be larger */
+
+static int take(void *closure, const void *data, size_t n, struct err *err)
+{
+    struct intake *intake = closure;
+
+    if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > intake->max_bytes)
+        return err_set(err, EBADMSG, "more bytes than the %lld of the metadata", (long long)intake->max_bytes);
+    return store_writer_write(intake->writer, data, n, err);
+}
+
+/* The sample is known and its bytes cannot be had: remembered, so that nobody asks (and pays) again. */
+static int refuse_gone(struct cache *cache, const struct digest *digest, struct err *err)
+{
+    int r = store_sample_put_gone(cache->store, digest, "the service cannot deliver it", err);
+
+    if (r < 0)
+        return r;
+    return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
+}
+
+static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, struct err *err)
+{
+    cleanup_(store_writer_freep) struct store_writer *writer = NULL;
+    struct intake intake = { .max_bytes = CACHE_SAMPLE_MAX };
+    bool sent = false;
+    int r = store_writer_begin(cache->store, digest, &writer, err);
+
+    if (r < 0)
+        return r;
+    intake.writer = writer;
+    if (known->sample.size_bytes >= 0)
+        intake.max_bytes = known->sample.size_bytes;
+    r = cache_note(cache, api_download(cache->api, digest, take, &intake, &sent, err), err);
+    if (r == API_ABSENT)
+        return refuse_gone(cache, digest, err);
+    if (r < 0)
+        return err_wrap(err, "sample %s", digest_short(digest).s);
+    if (intake.n_bytes < known->sample.size_bytes)
+        return err_set(err, EBADMSG, "sample %s: %lld bytes instead of %lld", digest_short(digest).s,
+                       (long long)intake.n_bytes, (long long)known->sample.size_bytes);
+    r = store_writer_commit(steal_ptr(&writer), err);
+    if (r < 0)
+        return err_wrap(err, "sample %s", digest_short(digest).s);
+    cache_count(cache, &cache->health.n_downloads, 1);
+    cache_count(cache, &cache->health.n_download_bytes, intake.n_bytes);
+    return 0;
+}
+
+/* With the digest locked on this host: somebody else may have brought it meanwhile. */
+static int download_once(struct cache *cache, const struct digest *digest, struct err *err)
+{
+    struct store_sample known;
+    struct err ignored = { 0 };
+    int r;
+
+    if (store_object_exists(cache->store, digest))
+        return 0;
+    r = store_sample_get(cache->store, digest, &known, err);
+    if (r < 0)
+        return r;
+    if (r == STORE_ABSENT)
+        return err_set(err, ENOENT, "sample %s is not known", digest_short(digest).s);
+    if (known.state == STORE_SAMPLE_GONE)
+        return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
+    r = download(cache, digest, &known, err);
+    if (r < 0 && r != -ECANCELED && r != -ENODATA)
+        (void)store_sample_put_error(cache->store, digest, err->text, &ignored); /* the download's error counts */
+    return r;
+}
+
+int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct err *err)
+{
+    int fd = -1;
+    int r;
+
+    lock_assert_none_held();
+    r = store_digest_lock(cache->store, digest, &cache->stop_waiting, &fd, err);
+    if (r == STORE_BUSY)
+        return err_set(err, ECANCELED, "the mount is ending");
+    if (r < 0)
+        return r;
+    r = download_once(cache, digest, err);
+    store_digest_unlock(fd);
+    return r;
+}
+
+static bool has_digest(const struct api_samples *samples, const struct digest *digest)
+{
+    for (size_t i = 0; i < samples->n; i++)
+        if (digest_equal(&samples->items[i].digest, digest))
+            return true;
+    return false;
+}
+
+static int remember(struct cache *cache, const struct digest *digests, size_t n, const struct api_samples *found,
+                    struct err *err)
+{
+    struct digest absent[CACHE_METADATA_MAX];
+    size_t n_absent = 0;
+    int r = store_sample_put(cache->store, found->items, found->n, err);
+
+    for (size_t i = 0; i < n; i++)
+        if (!has_digest(found, &digests[i]))
+            absent[n_absent++] = digests[i];
+    if (r == 0 && n_absent > 0)
+        r = store_sample_put_absent(cache->store, absent, n_absent, clock_now_s(), err);
+    return r;
+}
+
+int cache_fetch_metadata(struct cache *cache, const struct digest *digests, size_t n, struct err *err)
+{
+    struct api_samples found = { 0 };
+    int r;
+
+    assert(n <= CACHE_METADATA_MAX);
+    lock_assert_none_held();
+    cache_count(cache, &cache->health.n_metadata_calls, 1);
+    r = cache_note(cache, api_metadata(cache->api, digests, n, &found, err), err);
+    if (r == API_ABSENT)
+        r = 0; /* none of them: `found` is empty */
+    if (r == 0)
+        r = remember(cache, digests, n, &found, err);
+    api_samples_done(&found);
+    return r < 0 ? err_wrap(err, "metadata") : 0;
+}

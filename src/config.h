@@ -1,0 +1,65 @@
+/*
+ * config -- everything that can be set, validated once, then constant.
+ *
+ * Sources, later ones win: defaults, the configuration file's [default] section, its section of the profile, the
+ * environment, the command line. Credentials come from file or environment only, never from the command line.
+ *
+ * Ownership  texts belong to the config. Threads: one, before others start.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/buf.h"
+#include "util/secret.h"
+
+enum { CONFIG_TEXT_MAX = 1024, CONFIG_FILE_MAX_LINE = 1024 };
+
+/* Exit codes, documented in malqueryfs(1). */
+enum exit_code {
+    EXIT_USAGE = 1,
+    EXIT_CONFIG = 2,
+    EXIT_CREDENTIALS = 3,
+    EXIT_UNREACHABLE = 4,
+    EXIT_MOUNTPOINT = 5,
+    EXIT_FUSE = 6,
+    EXIT_STATE = 7,
+};
+
+struct config {
+    /* command line */
+    bool foreground;
+    bool debug;
+    bool check;
+    bool help;
+    bool version;
+    bool dump_options;
+    char local_dir[PATH_MAX];
+    char mountpoint[PATH_MAX];
+    char kernel_options[CONFIG_TEXT_MAX]; /* for libfuse, comma separated */
+
+    /* -o and file */
+    char cloud[CONFIG_TEXT_MAX];
+    char base_url[CONFIG_TEXT_MAX];
+    char member_cid[CONFIG_TEXT_MAX];
+    char profile[CONFIG_TEXT_MAX];
+    char config_file[PATH_MAX];
+    char state_dir[PATH_MAX];
+    char cache_dir[PATH_MAX];
+    char proxy[CONFIG_TEXT_MAX];
+    char ca_file[PATH_MAX];
+    bool yara_check;
+    bool resubmit;
+
+    struct secret *client_id;
+    struct secret *client_secret;
+};
+
+/* Fills everything. Returns 0 or the exit code, err filled. */
+CHECKED int config_load(int argc, char **argv, struct config *config, struct err *err);
+void config_done(struct config *config);
+
+/* Directories of the profile: state_dir and cache_dir become absolute and end in its name; made when missing. */
+CHECKED int config_directories(struct config *config, struct err *err);

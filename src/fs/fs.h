@@ -1,0 +1,42 @@
+/*
+ * fs -- the tree as a FUSE filesystem: decode a request, call the tree, reply. The only user of libfuse.
+ *
+ * No FUSE worker ever waits for the service. A call that lacks something is parked without a thread; a bounded number
+ * of fetcher threads meets the needs, once for everybody who has the same one.
+ *
+ * Ownership  the tree is borrowed and must outlive the fs.
+ * Errors     0 or a negative errno with err filled.
+ * Threads    one thread makes, runs and frees it; fs_stop() may be called from any.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "util/cleanup.h"
+#include "util/err.h"
+
+enum { FS_MOUNT_OPTIONS_MAX = 1024 };
+
+struct tree;
+
+struct fs_config {
+    struct tree *tree;
+    const char *mountpoint;
+    const char *mount_options;    /* for the kernel, comma separated, beyond ours; "" for none */
+    bool debug;                   /* libfuse prints every request to stderr */
+    void (*ready)(void *closure); /* called once, when the mount answers */
+    void *closure;
+};
+
+struct fs;
+
+/* Mounts; a stale mount of ours in the same place is taken away first. Blocks SIGTERM, SIGINT, SIGHUP in all threads to
+ * come. */
+CHECKED int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err);
+
+/* Serves until unmounted, or until SIGTERM, SIGINT or fs_stop(); then everything in flight is ended. */
+CHECKED int fs_run(struct fs *fs, struct err *err);
+
+/* Unmounts if still mounted and frees. */
+void fs_free(struct fs *fs);
+DEFINE_CLEANUP(struct fs *, fs_free)

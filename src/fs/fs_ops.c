@@ -1,0 +1,453 @@
+/*
+ * The FUSE operations, in the order of struct fuse_lowlevel_ops, each of one shape: decode, one call of the tree, one
+ * reply. Those that may lack something are calls that can be parked (fs_park.c); the others always answer at once.
+ */
+#include "fs/fs_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+static struct fs *fs_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static void fs_op_init(void *userdata, struct fuse_conn_info *conn)
+{
+    struct fs *fs = userdata;
+
+    /* Sizes and bytes of samples never change; what changes is direct_io. */
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    if (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA)
+        conn->want |= FUSE_CAP_EXPLICIT_INVAL_DATA;
+    /* Always with attributes: `auto` misses the first listing (3.2 times native instead of 0.73). */
+    if (conn->capable & FUSE_CAP_READDIRPLUS)
+        conn->want |= FUSE_CAP_READDIRPLUS;
+    conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
+    conn->want &= ~(unsigned)FUSE_CAP_WRITEBACK_CACHE; /* it would hide write errors until after close */
+#ifdef FUSE_CAP_PARALLEL_DIROPS
+    if (conn->capable & FUSE_CAP_PARALLEL_DIROPS)
+        conn->want |= FUSE_CAP_PARALLEL_DIROPS;
+#endif
+    conn->max_background = FS_BACKGROUND_MAX;
+    conn->max_read = FS_READ_MAX; /* the same as the mount option */
+    conn->max_readahead = FS_READ_MAX;
+    if (fs->config.ready)
+        fs->config.ready(fs->config.closure);
+}
+
+static void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param entry;
+    struct tree_attr attr;
+    struct err err = { 0 };
+
+    if (tree_lookup(fs->tree, parent, name, &attr, &err) < 0) {
+        fs_reply_err(req, "lookup", parent, &err);
+        return;
+    }
+    fs_fill_entry(&attr, &entry);
+    if (fuse_reply_entry(req, &entry) != 0)
+        tree_forget(fs->tree, attr.ino, 1); /* the kernel never saw it */
+}
+
+static void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n_lookups)
+{
+    tree_forget(fs_of(req)->tree, ino, n_lookups);
+    fuse_reply_none(req);
+}
+
+static int run_getattr(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    struct tree_attr attr;
+    struct stat st;
+    int r = tree_getattr(fs->tree, call->ino, call->has_fi ? handle_of(&call->fi) : NULL, &attr, need, err);
+
+    if (r != 0)
+        return r;
+    fs_fill_stat(&attr, &st);
+    (void)fuse_reply_attr(call->req, &st, (double)attr.attr_ttl_ms / 1000); /* fails only when the caller is gone */
+    return 0;
+}
+
+static void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fs_call *call = fs_call_new(fs, req, "getattr", run_getattr, ino, fi);
+
+    if (call)
+        fs_call_begin(fs, call);
+}
+
+static void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fs_call *call;
+    struct err err = { 0 };
+    int r;
+
+    /* Mode, owner and times of a user's file are accepted and not kept: cp -p and editors must not fail. */
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        r = tree_truncate(fs->tree, ino, fi ? handle_of(fi) : NULL, st->st_size, &err);
+    else
+        r = tree_is_writable(fs->tree, ino, &err);
+    if (r < 0) {
+        fs_reply_err(req, "setattr", ino, &err);
+        return;
+    }
+    call = fs_call_new(fs, req, "setattr", run_getattr, ino, fi);
+    if (call)
+        fs_call_begin(fs, call);
+}
+
+static void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct err err = { 0 };
+
+    if (tree_unlink(fs_of(req)->tree, parent, name, &err) < 0)
+        fs_reply_err(req, "unlink", parent, &err);
+    else
+        (void)fuse_reply_err(req, 0); /* fails only when the caller is gone */
+}
+
+static int run_rename(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    int r = tree_rename(fs->tree, call->ino, call->name, call->new_parent, call->new_name,
+                        call->flags & RENAME_NOREPLACE, need, err);
+
+    if (r == 0)
+        (void)fuse_reply_err(call->req, 0); /* fails only when the caller is gone */
+    return r;
+}
+
+static void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                         const char *new_name, unsigned int flags)
+{
+    struct fs *fs = fs_of(req);
+    struct fs_call *call;
+
+    if (flags & ~(unsigned)RENAME_NOREPLACE) {
+        fs_reply_code(req, "rename", parent, EINVAL);
+        return;
+    }
+    call = fs_call_new(fs, req, "rename", run_rename, parent, NULL);
+    if (!call)
+        return;
+    call->new_parent = new_parent;
+    call->flags = (int)flags;
+    call->name = strdup(name);
+    call->new_name = strdup(new_name);
+    if (!call->name || !call->new_name) {
+        fs_reply_code(req, "rename", parent, ENOMEM);
+        fs_call_free(call);
+        return;
+    }
+    fs_call_begin(fs, call);
+}
+
+static void set_open_flags(struct fuse_file_info *fi, const struct tree_open *opened)
+{
+    fi->direct_io = opened->is_live;
+    fi->nonseekable = opened->is_stream;
+    fi->keep_cache = opened->is_immutable;
+    fi->noflush = opened->is_immutable; /* nothing to say at close: one round trip less */
+}
+
+static int run_open(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    struct handle *handle = NULL;
+    struct tree_open opened;
+    struct err ignored = { 0 };
+    struct need nobody;
+    int r = tree_open(fs->tree, call->ino, call->fi.flags, fuse_req_ctx(call->req)->pid, &handle, &opened, need, err);
+
+    if (r != 0)
+        return r;
+    call->fi.fh = (uintptr_t)handle;
+    set_open_flags(&call->fi, &opened);
+    if (fuse_reply_open(call->req, &call->fi) != 0)
+        (void)tree_release(fs->tree, handle, &nobody,
+                           &ignored); /* an interrupted open gets no release; nothing is dirty */
+    return 0;
+}
+
+static void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fs_call *call = fs_call_new(fs, req, "open", run_open, ino, fi);
+
+    if (call)
+        fs_call_begin(fs, call);
+}
+
+static int run_read(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    size_t size = call->size < FS_READ_MAX ? call->size : FS_READ_MAX;
+    void *buffer = fs_buffer_take(fs);
+    size_t n = 0;
+    int r;
+
+    if (!buffer)
+        return err_set(err, ENOMEM, "no memory for a reply");
+    r = tree_read(fs->tree, handle_of(&call->fi), call->offset, buffer, size, &n, need, err);
+    if (r == 0)
+        (void)fuse_reply_buf(call->req, buffer, n); /* fails only when the caller is gone */
+    fs_buffer_give(fs, buffer);
+    return r;
+}
+
+static void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fs_call *call = fs_call_new(fs, req, "read", run_read, ino, fi);
+
+    if (!call)
+        return;
+    call->size = size;
+    call->offset = offset;
+    fs_call_begin(fs, call);
+}
+
+static void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+                        struct fuse_file_info *fi)
+{
+    struct err err = { 0 };
+
+    if (tree_write(fs_of(req)->tree, handle_of(fi), offset, data, size, &err) < 0)
+        fs_reply_err(req, "write", ino, &err);
+    else
+        (void)fuse_reply_write(req, size); /* fails only when the caller is gone */
+}
+
+static int run_flush(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    int r = tree_flush(fs->tree, handle_of(&call->fi), fuse_req_ctx(call->req)->pid, need, err);
+
+    if (r == 0)
+        (void)fuse_reply_err(call->req, 0); /* fails only when the caller is gone */
+    return r;
+}
+
+static void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fs_call *call = fs_call_new(fs, req, "flush", run_flush, ino, fi);
+
+    if (call)
+        fs_call_begin(fs, call);
+}
+
+static void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct need need = { 0 };
+    struct err err = { 0 };
+    int r = tree_release(fs->tree, handle_of(fi), &need, &err);
+
+    if (r == TREE_NEED)
+        fs_job_background(fs, &need);
+    if (r < 0)
+        fs_reply_err(req, "release", ino, &err);
+    else
+        (void)fuse_reply_err(req, 0); /* nobody reads it */
+}
+
+static void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
+{
+    (void)ino;
+    (void)data_only;
+    (void)fi;
+    (void)fuse_reply_err(req, 0); /* durability comes with close(); failing here breaks vim and VS Code */
+}
+
+static void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *handle = NULL;
+    struct err err = { 0 };
+
+    if (tree_opendir(fs->tree, ino, &handle, &err) < 0) {
+        fs_reply_err(req, "opendir", ino, &err);
+        return;
+    }
+    fi->fh = (uintptr_t)handle;
+    if (fuse_reply_open(req, fi) != 0)
+        tree_releasedir(fs->tree, handle); /* an interrupted open gets no release */
+}
+
+/* A READDIR reply that is being filled. */
+struct page {
+    fuse_req_t req;
+    struct fs *fs;
+    bool is_plus;
+    char *data;
+    size_t n;
+    size_t room;
+};
+
+static int add_entry(void *closure, const char *name, const struct tree_attr *attr, bool has_attr, int64_t next)
+{
+    struct page *page = closure;
+    struct fuse_entry_param entry = { 0 };
+    size_t left = page->room - page->n;
+    size_t n;
+
+    fs_fill_entry(attr, &entry);
+    if (page->is_plus) {
+        if (!has_attr)
+            entry.ino = 0; /* name and type only: no lookup count */
+        n = fuse_add_direntry_plus(page->req, page->data + page->n, left, name, &entry, next);
+    } else {
+        n = fuse_add_direntry(page->req, page->data + page->n, left, name, &entry.attr, next);
+    }
+    if (n > left) {
+        if (has_attr)
+            tree_forget(page->fs->tree, attr->ino, 1);
+        return 1;
+    }
+    page->n += n;
+    return 0;
+}
+
+static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi, bool is_plus)
+{
+    struct fs *fs = fs_of(req);
+    struct page page = { .req = req, .fs = fs, .is_plus = is_plus, .room = size < FS_LIST_MAX ? size : FS_LIST_MAX };
+    struct err err = { 0 };
+
+    page.data = malloc(page.room);
+    if (!page.data) {
+        fs_reply_code(req, "readdir", ino, ENOMEM);
+        return;
+    }
+    if (tree_list(fs->tree, handle_of(fi), offset, is_plus, add_entry, &page, &err) < 0)
+        fs_reply_err(req, "readdir", ino, &err);
+    else
+        (void)fuse_reply_buf(req, page.data, page.n); /* fails only when the caller is gone */
+    free(page.data);
+}
+
+static void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    list_dir(req, ino, size, offset, fi, false);
+}
+
+static void fs_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    tree_releasedir(fs_of(req)->tree, handle_of(fi));
+    (void)fuse_reply_err(req, 0); /* nobody reads it */
+}
+
+static void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    enum { BLOCK = 4096 };
+    struct tree_statfs usage;
+    struct statvfs st = { .f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = TREE_NAME_MAX };
+
+    (void)ino;
+    tree_statfs(fs_of(req)->tree, &usage);
+    st.f_blocks = (fsblkcnt_t)((usage.bytes_total + BLOCK - 1) / BLOCK);
+    st.f_bfree = (fsblkcnt_t)(usage.bytes_free / BLOCK);
+    st.f_bavail = st.f_bfree;
+    st.f_files = (fsfilcnt_t)usage.downloads_limit; /* df -i shows the month's downloads */
+    st.f_ffree = (fsfilcnt_t)(usage.downloads_left > 0 ? usage.downloads_left : 0);
+    st.f_favail = st.f_ffree;
+    (void)fuse_reply_statfs(req, &st); /* fails only when the caller is gone */
+}
+
+static void fs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+    (void)name;
+    (void)value;
+    (void)size;
+    (void)flags;
+    fs_reply_code(req, "setxattr", ino, EOPNOTSUPP); /* cp -p and install go on without ACLs */
+}
+
+static void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    (void)name;
+    (void)size;
+    fs_reply_code(req, "getxattr", ino, ENODATA); /* not ENOSYS: the kernel would never ask again */
+}
+
+static void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    (void)ino;
+    if (size == 0)
+        (void)fuse_reply_xattr(req, 0); /* fails only when the caller is gone */
+    else
+        (void)fuse_reply_buf(req, NULL, 0); /* likewise */
+}
+
+static void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param entry;
+    struct handle *handle = NULL;
+    struct tree_attr attr;
+    struct need nobody;
+    struct err err = { 0 };
+    struct tree_open opened = { .is_live = true };
+
+    (void)mode; /* user's files have one mode */
+    if (tree_create(fs->tree, parent, name, fi->flags, fuse_req_ctx(req)->pid, &attr, &handle, &err) < 0) {
+        fs_reply_err(req, "create", parent, &err);
+        return;
+    }
+    fi->fh = (uintptr_t)handle;
+    set_open_flags(fi, &opened);
+    fs_fill_entry(&attr, &entry);
+    if (fuse_reply_create(req, &entry, fi) != 0) {
+        (void)tree_release(fs->tree, handle, &nobody, &err); /* nothing is dirty yet */
+        tree_forget(fs->tree, attr.ino, 1);
+    }
+}
+
+static void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++)
+        tree_forget(fs_of(req)->tree, forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+static void fs_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    list_dir(req, ino, size, offset, fi, true);
+}
+
+const struct fuse_lowlevel_ops fs_ops = {
+    .init = fs_op_init,
+    .lookup = fs_op_lookup,
+    .forget = fs_op_forget,
+    .getattr = fs_op_getattr,
+    .setattr = fs_op_setattr,
+    .unlink = fs_op_unlink,
+    .rename = fs_op_rename,
+    .open = fs_op_open,
+    .read = fs_op_read,
+    .write = fs_op_write,
+    .flush = fs_op_flush,
+    .release = fs_op_release,
+    .fsync = fs_op_fsync,
+    .opendir = fs_op_opendir,
+    .readdir = fs_op_readdir,
+    .releasedir = fs_op_releasedir,
+    .statfs = fs_op_statfs,
+    .setxattr = fs_op_setxattr,
+    .getxattr = fs_op_getxattr,
+    .listxattr = fs_op_listxattr,
+    .create = fs_op_create,
+    .forget_multi = fs_op_forget_multi,
+    .readdirplus = fs_op_readdirplus,
+};

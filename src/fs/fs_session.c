@@ -1,0 +1,142 @@
+#include "fs/fs_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "util/buf.h"
+#include "util/log.h"
+
+enum { SESSION_ARGS_MAX = 8 };
+
+/* What every mount of ours has: live malware is behind it. */
+static const char base_options[] =
+    "default_permissions,noexec,nosuid,nodev,noatime,fsname=malqueryfs,subtype=malqueryfs,max_read=1048576";
+
+/* A mount of a process that died answers ENOTCONN: take it away, then go on. */
+static int clear_stale(const char *mountpoint, struct err *err)
+{
+    struct stat st;
+
+    if (stat(mountpoint, &st) == 0)
+        return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory", mountpoint);
+    if (errno != ENOTCONN && errno != ECONNABORTED)
+        return err_sys(err, "mountpoint '%s'", mountpoint);
+    log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, mountpoint));
+    if (umount2(mountpoint, MNT_DETACH) < 0)
+        return err_sys(err, "mountpoint '%s' has a stale mount that cannot be taken away", mountpoint);
+    return 0;
+}
+
+static int open_session(struct fs *fs, const char *options, struct err *err)
+{
+    char program[] = "malqueryfs";
+    char minus_o[] = "-o";
+    char minus_d[] = "-d";
+    cleanup_(freep) char *copy = strdup(options);
+    char *argv[SESSION_ARGS_MAX] = { program, minus_o, copy, fs->config.debug ? minus_d : NULL, NULL };
+    struct fuse_args args = FUSE_ARGS_INIT(fs->config.debug ? 4 : 3, argv);
+
+    if (!copy)
+        return err_set(err, ENOMEM, "no memory for the mount options");
+    fs->session = fuse_session_new(&args, &fs_ops, sizeof fs_ops, fs);
+    fuse_opt_free_args(&args);
+    if (!fs->session)
+        return err_set(err, EINVAL, "libfuse refuses the mount options '%s'", options);
+    return 0;
+}
+
+static int mount_at(struct fs *fs, struct err *err)
+{
+    struct buf options = BUF_INIT(FS_MOUNT_OPTIONS_MAX);
+    int r;
+
+    buf_puts(&options, base_options);
+    if (*fs->config.mount_options)
+        buf_printf(&options, ",%s", fs->config.mount_options);
+    r = buf_check(&options, err, "the mount options");
+    if (r == 0)
+        r = open_session(fs, buf_text(&options), err);
+    buf_done(&options);
+    if (r < 0)
+        return r;
+    if (fuse_session_mount(fs->session, fs->config.mountpoint) != 0)
+        return err_set(err, EIO, "cannot mount on '%s' (libfuse says why above)", fs->config.mountpoint);
+    fs->is_mounted = true;
+    return 0;
+}
+
+int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
+{
+    cleanup_(fs_freep) struct fs *fs = calloc(1, sizeof *fs);
+    int r;
+
+    if (!fs)
+        return err_set(err, ENOMEM, "no memory for the filesystem");
+    fs->config = *config;
+    fs->tree = config->tree;
+    lock_init(&fs->lock, LOCK_FS_PARK);
+    lock_init(&fs->buffers.lock, LOCK_FS_BUFFERS);
+    list_init(&fs->jobs);
+    list_init(&fs->watchers);
+    for (int lane = 0; lane < N_LANES; lane++) {
+        list_init(&fs->queued[lane]);
+        cond_init(&fs->work[lane]);
+    }
+    r = fs_signal_block(err);
+    if (r == 0)
+        r = clear_stale(config->mountpoint, err);
+    if (r == 0)
+        r = mount_at(fs, err);
+    if (r < 0)
+        return r;
+    *ret_fs = steal_ptr(&fs);
+    return 0;
+}
+
+static int serve(struct fs *fs, struct err *err)
+{
+    struct fuse_loop_config *loop = fuse_loop_cfg_create();
+    int r;
+
+    if (!loop)
+        return err_set(err, ENOMEM, "no memory for the session");
+    fuse_loop_cfg_set_max_threads(loop, FS_WORKERS);
+    fuse_loop_cfg_set_clone_fd(loop, 0);
+    r = fuse_session_loop_mt(fs->session, loop);
+    fuse_loop_cfg_destroy(loop);
+    return r < 0 ? err_set(err, -r, "the session ended: %s", strerrordesc_np(-r)) : 0;
+}
+
+int fs_run(struct fs *fs, struct err *err)
+{
+    int r = fs_signal_start(fs, err);
+
+    if (r == 0)
+        r = fs_park_start(fs, err);
+    if (r == 0)
+        r = serve(fs, err);
+    fs_signal_stop(fs);
+    fs_park_stop(fs);
+    return r;
+}
+
+void fs_free(struct fs *fs)
+{
+    if (!fs)
+        return;
+    if (fs->is_mounted)
+        fuse_session_unmount(fs->session);
+    if (fs->session)
+        fuse_session_destroy(fs->session);
+    while (fs->buffers.n > 0)
+        free(fs->buffers.idle[--fs->buffers.n]);
+    for (int lane = 0; lane < N_LANES; lane++)
+        cond_done(&fs->work[lane]);
+    lock_done(&fs->buffers.lock);
+    lock_done(&fs->lock);
+    free(fs);
+}

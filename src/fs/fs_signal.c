@@ -1,0 +1,109 @@
+/*
+ * Signals, in both directions: those that end us, taken by one thread; and those that are pending for a program that
+ * waits, read from /proc, since any signal with a handler interrupts a request and only a deadly one should end its
+ * wait.
+ */
+#include "fs/fs_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/log.h"
+
+enum { SIGNAL_WAKE = SIGUSR2 };
+
+static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+/* INT, TERM, HUP, QUIT, KILL: bit n-1 of the masks in /proc/PID/status (proc(5)) */
+static const int deadly[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGKILL };
+
+bool fs_is_dying(pid_t pid)
+{
+    char path[64];
+    char line[128];
+    uint64_t pending = 0;
+    uint64_t deadly_mask = 0;
+    unsigned long long mask;
+    cleanup_(fclosep) FILE *file = NULL;
+
+    if (pid <= 0)
+        return false; /* a caller in another PID namespace: it waits to the end */
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid); /* fits */
+    file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT; /* gone */
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "SigPnd: %llx", &mask) == 1 || sscanf(line, "ShdPnd: %llx", &mask) == 1)
+            pending |= mask;
+    for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
+        deadly_mask |= 1ULL << (deadly[i] - 1);
+    return pending & deadly_mask;
+}
+
+static void ending_set(sigset_t *set)
+{
+    (void)sigemptyset(set); /* valid arguments: cannot fail, as below */
+    for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+        (void)sigaddset(set, ending[i]);
+}
+
+static void wake(int number)
+{
+    (void)number; /* its only purpose is to interrupt sem_wait() in the session's loop */
+}
+
+int fs_signal_block(struct err *err)
+{
+    struct sigaction action = { .sa_handler = wake };
+    sigset_t set;
+
+    ending_set(&set);
+    (void)signal(SIGPIPE, SIG_IGN);              /* a valid signal: cannot fail */
+    (void)sigaction(SIGNAL_WAKE, &action, NULL); /* likewise; no SA_RESTART on purpose */
+    errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return errno ? err_sys(err, "signals") : 0;
+}
+
+static void *signal_main(void *closure)
+{
+    struct fs *fs = closure;
+    sigset_t set;
+    int number = 0;
+
+    ending_set(&set);
+    if (sigwait(&set, &number) != 0 || atomic_load(&fs->stopping))
+        return NULL;
+    log_event(LOG_LEVEL_INFO, "ending on a signal", LOG_NUMBER(LOG_COUNT, number));
+    tree_cancel(fs->tree);
+    fuse_session_exit(fs->session);
+    /* libfuse before 3.18 sleeps on: only a signal to its thread makes it look at the exit flag. */
+    while (!atomic_load(&fs->stopping)) {
+        struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+
+        (void)pthread_kill(fs->main_thread, SIGNAL_WAKE); /* a living thread: cannot fail */
+        (void)nanosleep(&pause, NULL);                    /* shorter is fine */
+    }
+    return NULL;
+}
+
+int fs_signal_start(struct fs *fs, struct err *err)
+{
+    fs->main_thread = pthread_self();
+    errno = pthread_create(&fs->signals, NULL, signal_main, fs);
+    if (errno)
+        return err_sys(err, "no thread for signals");
+    fs->has_signals = true;
+    return 0;
+}
+
+void fs_signal_stop(struct fs *fs)
+{
+    if (!fs->has_signals)
+        return;
+    atomic_store(&fs->stopping, true);
+    (void)pthread_kill(fs->signals, SIGTERM); /* ends its sigwait(); blocked everywhere else */
+    (void)pthread_join(fs->signals, NULL);    /* our own thread, joined once */
+    fs->has_signals = false;
+}

@@ -1,0 +1,290 @@
+/*
+ * Order of start-up and shutdown; the only file that sees every layer.
+ *
+ *   config → (fork) → local engine → api → store → cache → tree → fs (mounts) → poller → serve
+ *
+ * What is started last ends first. In the background the parent waits until the mount answers, or the child says why
+ * not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "api/api.h"
+#include "cache/cache.h"
+#include "config.h"
+#include "fs/fs.h"
+#include "local.h"
+#include "options.h"
+#include "rule/rule.h"
+#include "store/store.h"
+#include "tree/tree.h"
+#include "util/log.h"
+
+enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250 };
+
+/* Everything that is running, in the order of its start. */
+struct program {
+    struct config config;
+    struct local local;
+    struct api *api;
+    struct store *store;
+    struct cache *cache;
+    struct tree *tree;
+    struct fs *fs;
+    int ready_fd; /* to the parent, -1 in the foreground */
+};
+
+static int complain(const struct err *err, int exit_code)
+{
+    (void)fprintf(stderr, "malqueryfs: %s\n", err->text); /* nowhere else to say it */
+    return exit_code;
+}
+
+/* No core dumps: memory has credentials and live malware. */
+static void harden(void)
+{
+    const struct rlimit none = { 0, 0 };
+
+    umask(077);
+    (void)setrlimit(RLIMIT_CORE, &none); /* lowering a limit cannot fail */
+}
+
+static void on_ready(void *closure)
+{
+    struct program *program = closure;
+    const char zero = 0;
+
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail; after mounting, since fusermount3 reads our /proc entry */
+    if (program->ready_fd < 0) {
+        log_event(LOG_LEVEL_INFO, "mounted", LOG_TEXT(LOG_NODE, program->config.mountpoint));
+        return;
+    }
+    log_open("malqueryfs", LOG_TO_SYSLOG, LOG_LEVEL_INFO);
+    if (write(program->ready_fd, &zero, 1) != 1)
+        log_event(LOG_LEVEL_WARN, "nobody waits for the mount", LOG_NUMBER(LOG_ERRNO, errno));
+    close(steal_fd(&program->ready_fd));
+    if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
+        return;
+    log_event(LOG_LEVEL_WARN, "the terminal stays open", LOG_NUMBER(LOG_ERRNO, errno));
+}
+
+static int start_service(struct program *program, struct err *err)
+{
+    struct config *config = &program->config;
+    const char *base_url = config->base_url[0] ? config->base_url : NULL;
+    int r;
+
+    if (config->local_dir[0]) {
+        if (local_start(config->local_dir, config->cache_dir, &program->local, &config->client_id,
+                        &config->client_secret, err) < 0)
+            return EXIT_CONFIG;
+        base_url = program->local.url;
+    }
+    if (!config->client_id || !config->client_secret) {
+        (void)err_set(err, EACCES,
+                      "no credentials: set FALCON_CLIENT_ID and FALCON_CLIENT_SECRET, or try malqueryfs --local DIR");
+        return EXIT_CREDENTIALS;
+    }
+    r = api_new(
+        &(struct api_config){
+            .cloud = config->cloud,
+            .base_url = base_url,
+            .member_cid = config->member_cid[0] ? config->member_cid : NULL,
+            .user_agent = "malqueryfs/" MQFS_VERSION,
+            .proxy = config->proxy[0] ? config->proxy : NULL,
+            .ca_file = config->ca_file[0] ? config->ca_file : NULL,
+        },
+        steal_ptr(&config->client_id), steal_ptr(&config->client_secret), &program->api, err);
+    return r < 0 ? EXIT_CONFIG : 0;
+}
+
+static int start_files(struct program *program, struct err *err)
+{
+    struct config *config = &program->config;
+    bool is_local = config->local_dir[0];
+
+    if (store_new(&(struct store_config){ .state_dir = config->state_dir, .cache_dir = config->cache_dir },
+                  &program->store, err) < 0)
+        return EXIT_STATE;
+    if (cache_new(
+            &(struct cache_config){
+                .api = program->api,
+                .store = program->store,
+                .poll_first_ms = is_local ? POLL_LOCAL_MS : POLL_FIRST_MS,
+                .poll_max_ms = POLL_MAX_MS,
+                .yara_check = config->yara_check,
+            },
+            &program->cache, err) < 0)
+        return EXIT_STATE;
+    if (tree_new(
+            &(struct tree_config){
+                .cache = program->cache,
+                .store = program->store,
+                .uid = getuid(),
+                .gid = getgid(),
+                .resubmit = config->resubmit,
+            },
+            &program->tree, err) < 0)
+        return EXIT_STATE;
+    return 0;
+}
+
+static int mount_and_serve(struct program *program, struct err *err)
+{
+    struct fs_config config = {
+        .tree = program->tree,
+        .mountpoint = program->config.mountpoint,
+        .mount_options = program->config.kernel_options,
+        .debug = program->config.debug,
+        .ready = on_ready,
+        .closure = program,
+    };
+    int r = fs_new(&config, &program->fs, err);
+
+    if (r < 0)
+        return r == -ENOTDIR || r == -ENOENT || r == -EACCES || r == -ENOTCONN ? EXIT_MOUNTPOINT : EXIT_FUSE;
+    if (cache_start(program->cache, err) < 0)
+        return EXIT_STATE;
+    return fs_run(program->fs, err) < 0 ? EXIT_FUSE : 0;
+}
+
+static void stop(struct program *program)
+{
+    if (program->cache)
+        cache_cancel(program->cache);
+    fs_free(program->fs);
+    if (program->cache)
+        cache_stop(program->cache);
+    tree_free(program->tree);
+    cache_free(program->cache);
+    store_free(program->store);
+    api_free(program->api);
+    local_stop(&program->local);
+    rule_teardown();
+}
+
+static int run(struct program *program, struct err *err)
+{
+    int code = 0;
+
+    if (program->config.local_dir[0] &&
+        local_profile(program->config.local_dir, program->config.profile, sizeof program->config.profile, err) < 0)
+        return EXIT_CONFIG;
+    if (config_directories(&program->config, err) < 0)
+        return EXIT_STATE;
+    if (rule_setup(err) < 0)
+        return EXIT_STATE;
+    code = start_service(program, err);
+    if (code == 0)
+        code = start_files(program, err);
+    if (code == 0)
+        code = mount_and_serve(program, err);
+    return code;
+}
+
+/* --check: a token and the quotas, each a line. */
+static int check(struct program *program, struct err *err)
+{
+    struct api_quotas quotas;
+    char place[API_TEXT_MAX + 1];
+    int code;
+    int r;
+
+    if (config_directories(&program->config, err) < 0)
+        return EXIT_STATE;
+    code = start_service(program, err);
+    if (code)
+        return code;
+    r = api_quotas(program->api, &quotas, NULL, err);
+    if (r < 0)
+        return r == -EKEYREJECTED || r == -EACCES ? EXIT_CREDENTIALS : EXIT_UNREACHABLE;
+    api_place(program->api, place, sizeof place);
+    (void)printf("service    %s\nhunts      %lld of %lld this month\ndownloads  %lld of %lld this month\n"
+                 "refresh    %s (%lld days left)\n",
+                 place, (long long)quotas.hunt_count, (long long)quotas.hunt_limit, (long long)quotas.download_count,
+                 (long long)quotas.download_limit, quotas.refresh_time,
+                 (long long)quotas.days_left); /* a broken pipe is the reader's wish */
+    return 0;
+}
+
+/* The parent's half of going to the background: the exit code that the child sends, 0 when the mount answers. */
+static int wait_for_child(int fd)
+{
+    unsigned char code = EXIT_FUSE;
+
+    if (read(fd, &code, 1) != 1)
+        (void)fprintf(stderr, "malqueryfs: the mount ended before it was ready\n"); /* nowhere else to say it */
+    return code;
+}
+
+static int finish(struct program *program, int code, const struct err *err)
+{
+    unsigned char byte = (unsigned char)code;
+
+    if (code)
+        (void)complain(err, code); /* the code is reported below */
+    stop(program);
+    if (program->ready_fd >= 0 && write(program->ready_fd, &byte, 1) != 1)
+        return code;
+    return code;
+}
+
+static int start(struct program *program, struct err *err)
+{
+    int fds[2];
+    pid_t pid;
+
+    log_open("malqueryfs", LOG_TO_STDERR, program->config.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (program->config.foreground)
+        return finish(program, run(program, err), err);
+    log_open("malqueryfs", LOG_TO_STDERR, LOG_LEVEL_WARN);
+    if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+        (void)err_sys(err, "go to the background"); /* the exit code says it */
+        return complain(err, EXIT_FUSE);
+    }
+    if (pid > 0) {
+        close(fds[1]);
+        return wait_for_child(fds[0]);
+    }
+    close(fds[0]);
+    program->ready_fd = fds[1];
+    (void)setsid(); /* a new child leads no group: cannot fail */
+    return finish(program, run(program, err), err);
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program = { .local = { .alive_fd = -1 }, .ready_fd = -1 };
+    struct err err = { 0 };
+    int code = config_load(argc, argv, &program.config, &err);
+
+    if (code)
+        return complain(&err, code);
+    if (program.config.help)
+        options_help(stdout);
+    else if (program.config.version)
+        (void)puts("malqueryfs " MQFS_VERSION); /* a broken pipe is the reader's wish */
+    else if (program.config.dump_options)
+        options_dump(stdout);
+    if (program.config.help || program.config.version || program.config.dump_options)
+        return 0;
+    harden();
+    if (program.config.check) {
+        code = check(&program, &err);
+        if (code)
+            (void)complain(&err, code); /* as above */
+        api_free(program.api);
+        program.api = NULL;
+        local_stop(&program.local);
+    } else {
+        code = start(&program, &err);
+    }
+    config_done(&program.config);
+    return code;
+}

@@ -1,0 +1,45 @@
+#include "tree/tree_internal.h"
+
+#include "util/text.h"
+
+static int find_request(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
+                        struct err *err)
+{
+    struct store_request request;
+    struct request_id id;
+    int r;
+
+    (void)parent;
+    if (!request_id_parse(name, &id))
+        return TREE_ABSENT;
+    r = store_request_get(tree->store, &id, &request, err);
+    if (r != 0)
+        return r == STORE_ABSENT ? TREE_ABSENT : r;
+    *ret_subject = (struct subject){ .kind = SUBJECT_REQUEST };
+    (void)text_copy(ret_subject->text, sizeof ret_subject->text, id.s); /* shorter */
+    return 0;
+}
+
+struct requests {
+    struct listing *listing;
+    const struct node_spec *spec;
+};
+
+static int list_request(void *closure, const struct store_request *request)
+{
+    const struct requests *requests = closure;
+
+    listing_add_name(requests->listing, requests->spec, request->id.s);
+    return 0;
+}
+
+static int list_requests(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
+                         struct listing *listing, struct err *err)
+{
+    struct requests requests = { .listing = listing, .spec = spec };
+
+    (void)subject;
+    return store_request_list(tree->store, false, list_request, &requests, err);
+}
+
+const struct node_ops dir_requests = { .find = find_request, .list = list_requests };

@@ -1,0 +1,266 @@
+/*
+ * Directories of samples and of their metadata: those of the root, where every digest resolves, and those of a request,
+ * where its results are.
+ */
+#include "tree/tree_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/clock.h"
+#include "util/text.h"
+
+/* ---- finding ---- */
+
+/* "<sha256>" and, with a suffix, "<sha256>.json"; upper case is the same name. */
+static bool parse_name(const char *name, const char *suffix, struct digest *ret_digest)
+{
+    char hex[DIGEST_TEXT + 1];
+
+    if (strlen(name) < DIGEST_TEXT)
+        return false;
+    memcpy(hex, name, DIGEST_TEXT);
+    hex[DIGEST_TEXT] = '\0';
+    if (name[DIGEST_TEXT] && strcmp(name + DIGEST_TEXT, suffix) != 0)
+        return false;
+    return digest_parse(hex, ret_digest);
+}
+
+static int is_result(struct tree *tree, const struct subject *parent, const struct digest *digest, struct err *err)
+{
+    struct view view;
+    bool has = false;
+    int r = view_load(tree, parent, &view, err);
+
+    if (r != 0)
+        return r;
+    if (!view.has_request)
+        return TREE_ABSENT;
+    r = store_result_has(tree->store, view.request.row, digest, &has, err);
+    return r < 0 ? r : has ? 0 : TREE_ABSENT;
+}
+
+static int find_digest(struct tree *tree, const struct subject *parent, const char *name, const char *suffix,
+                       struct subject *ret_subject, struct err *err)
+{
+    struct digest digest;
+    int r = 0;
+
+    if (!parse_name(name, suffix, &digest))
+        return TREE_ABSENT;
+    if (parent->kind != SUBJECT_NONE)
+        r = is_result(tree, parent, &digest, err);
+    if (r == 0)
+        *ret_subject = (struct subject){ .kind = SUBJECT_DIGEST, .digest = digest };
+    return r;
+}
+
+static int find_sample(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
+                       struct err *err)
+{
+    return find_digest(tree, parent, name, "", ret_subject, err);
+}
+
+static int find_metadata(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
+                         struct err *err)
+{
+    return find_digest(tree, parent, name, ".json", ret_subject, err);
+}
+
+/* ---- attributes ---- */
+
+/* What is known of a sample: 0, TREE_ABSENT (asked lately, not there), or TREE_NEED. */
+static int known(struct tree *tree, const struct digest *digest, struct store_sample *ret_sample, struct need *need,
+                 struct err *err)
+{
+    int r = store_sample_get(tree->store, digest, ret_sample, err);
+
+    if (r < 0)
+        return r;
+    if (r == 0 && ret_sample->state != STORE_SAMPLE_ABSENT)
+        return 0;
+    if (r == 0 && clock_now_s() - ret_sample->checked_s < CACHE_ABSENT_S)
+        return TREE_ABSENT;
+    *need = (struct need){ .kind = NEED_METADATA, .digest = *digest };
+    return TREE_NEED;
+}
+
+/* Not known yet: the kernel must ask again, and getattr then says. */
+static int provisional(int r, bool is_lookup, struct tree_attr *attr)
+{
+    if (r != TREE_NEED || !is_lookup)
+        return r;
+    attr->entry_ttl_ms = 0;
+    attr->attr_ttl_ms = 0;
+    return 0;
+}
+
+static int attr_sample(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
+                       struct need *need, struct err *err)
+{
+    cleanup_(store_object_unrefp) struct store_object *object = NULL;
+    struct store_sample sample;
+    int r = known(tree, &subject->digest, &sample, need, err);
+
+    if (r != 0)
+        return provisional(r, is_lookup, attr);
+    if (sample.sample.first_seen_s != SAMPLE_NO_DATE)
+        attr->mtime_s = sample.sample.first_seen_s;
+    attr->size = sample.sample.size_bytes;
+    if (attr->size >= 0)
+        return 0;
+    /* The service did not say how large it is: known once it is here. */
+    attr->size = 0;
+    attr->attr_ttl_ms = 0;
+    r = store_object_open(tree->store, &subject->digest, &object, err);
+    if (r == 0)
+        attr->size = store_object_size(object);
+    return r < 0 ? r : 0;
+}
+
+static int render_metadata(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
+                           struct err *err)
+{
+    struct store_sample sample;
+    int r = known(tree, &subject->digest, &sample, need, err);
+
+    if (r != 0)
+        return r;
+    cache_encode_sample(text, &sample.sample);
+    buf_putc(text, '\n');
+    return 0;
+}
+
+static int attr_metadata(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
+                         struct need *need, struct err *err)
+{
+    struct buf text = BUF_INIT(TREE_TEXT_MAX);
+    int r = render_metadata(tree, subject, &text, need, err);
+
+    attr->size = (int64_t)text.n;
+    attr->attr_ttl_ms = 0; /* metadata can be completed later */
+    buf_done(&text);
+    return provisional(r, is_lookup, attr);
+}
+
+/* ---- bytes ---- */
+
+static int open_sample(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open,
+                       struct need *need, struct err *err)
+{
+    const struct digest *digest = &handle->subject.digest;
+    struct store_sample sample;
+    int r = known(tree, digest, &sample, need, err);
+
+    (void)flags;
+    if (r != 0)
+        return r;
+    /* Exact sizes let the kernel keep pages for ever; without one every read must reach us. */
+    ret_open->is_immutable = sample.sample.size_bytes >= 0;
+    ret_open->is_live = !ret_open->is_immutable;
+    r = store_object_open(tree->store, digest, &handle->object, err);
+    if (r <= 0)
+        return r;
+    if (sample.state == STORE_SAMPLE_GONE)
+        return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
+    *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
+    return TREE_NEED;
+}
+
+static int read_sample(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                       struct need *need, struct err *err)
+{
+    (void)tree;
+    (void)need; /* open() has seen to it that the bytes are here */
+    return store_object_read(handle->object, offset, to, n, ret_n, err);
+}
+
+/* ---- listing ---- */
+
+struct digests {
+    struct digest *items;
+    size_t n;
+    size_t room;
+};
+
+static int collect(void *closure, const struct digest *digest)
+{
+    struct digests *digests = closure;
+
+    if (digests->n == digests->room) {
+        size_t room = digests->room ? digests->room * 2 : 64;
+        struct digest *grown = reallocarray(digests->items, room, sizeof *grown);
+
+        if (!grown)
+            return 1;
+        digests->items = grown;
+        digests->room = room;
+    }
+    digests->items[digests->n++] = *digest;
+    return 0;
+}
+
+static int list_digests(struct tree *tree, bool local_only, const struct node_spec *spec, struct listing *listing,
+                        struct err *err)
+{
+    struct digests digests = { 0 };
+    struct store_sample sample;
+    int r = local_only ? store_object_list(tree->store, collect, &digests, err)
+                       : store_sample_list(tree->store, collect, &digests, err);
+
+    if (r > 0)
+        r = err_set(err, ENOMEM, "no memory for a listing");
+    for (size_t i = 0; r >= 0 && i < digests.n; i++) {
+        r = store_sample_get(tree->store, &digests.items[i], &sample, err);
+        if (r == 0 && sample.state != STORE_SAMPLE_ABSENT)
+            listing_add_sample(listing, spec, &sample.sample);
+    }
+    free(digests.items);
+    return r < 0 ? r : 0;
+}
+
+static int list_local(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
+                      struct listing *listing, struct err *err)
+{
+    (void)subject;
+    return list_digests(tree, true, spec, listing, err);
+}
+
+static int list_known(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
+                      struct listing *listing, struct err *err)
+{
+    (void)subject;
+    return list_digests(tree, false, spec, listing, err);
+}
+
+static int list_results(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
+                        struct listing *listing, struct err *err)
+{
+    cleanup_(freep) struct sample *page = calloc(TREE_PAGE, sizeof *page);
+    struct view view;
+    int64_t from = 0;
+    size_t n;
+    int r = view_load(tree, subject, &view, err);
+
+    if (!page)
+        return err_set(err, ENOMEM, "no memory for a listing");
+    if (r != 0 || !view.has_request)
+        return r < 0 ? r : 0;
+    do {
+        r = store_result_page(tree->store, view.request.row, from, page, TREE_PAGE, &n, err);
+        for (size_t i = 0; r == 0 && i < n; i++)
+            listing_add_sample(listing, spec, &page[i]);
+        from += (int64_t)n;
+    } while (r == 0 && n == TREE_PAGE);
+    return r;
+}
+
+const struct node_ops file_sample = {
+    .find = find_sample, .attr = attr_sample, .open = open_sample, .read = read_sample
+};
+const struct node_ops file_metadata = { .find = find_metadata, .attr = attr_metadata, .render = render_metadata };
+const struct node_ops dir_samples = { .list = list_local };
+const struct node_ops dir_metadata = { .list = list_known };
+const struct node_ops dir_result_samples = { .list = list_results };
+const struct node_ops dir_result_metadata = { .list = list_results };

@@ -1,0 +1,82 @@
+/*
+ * The `wait` file: a stream. Each read gives the next status line, as soon as it differs from the last one; after the
+ * line that says how the request ended, the end of the file.
+ */
+#include "tree/tree_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/text.h"
+
+static int open_wait(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open, struct need *need,
+                     struct err *err)
+{
+    (void)tree;
+    (void)handle;
+    (void)flags;
+    (void)need;
+    (void)err;
+    ret_open->is_stream = true;
+    return 0;
+}
+
+static int attr_wait(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
+                     struct need *need, struct err *err)
+{
+    struct view view;
+
+    (void)is_lookup;
+    (void)need;
+    (void)attr;
+    return view_load(tree, subject, &view, err);
+}
+
+/* Two lines are the same news when only the elapsed time differs. */
+static bool is_news(const char *line, const char *last)
+{
+    const char *elapsed = strstr(line, " elapsed=");
+    size_t n = elapsed ? (size_t)(elapsed - line) : strlen(line);
+
+    return strncmp(line, last, n) != 0 || (last[n] != '\0' && strncmp(last + n, " elapsed=", 9) != 0);
+}
+
+static int read_wait(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                     struct need *ret_need, struct err *err)
+{
+    char line[sizeof handle->last];
+    uint64_t seen = tree_changes(tree); /* before looking, so that no change falls between */
+    struct view view;
+    bool is_over;
+    int r;
+
+    (void)offset; /* a stream */
+    *ret_n = 0;
+    if (handle->is_over)
+        return 0;
+    r = view_load(tree, &handle->subject, &view, err);
+    if (r == TREE_ABSENT)
+        return err_set(err, ENOENT, "it was deleted");
+    if (r < 0)
+        return r;
+    view_status(&view, line, sizeof line);
+    is_over = view_is_over(&view);
+    lock_acquire(&handle->lock);
+    if (is_over || is_news(line, handle->last)) {
+        size_t length = strlen(line);
+
+        (void)text_copy(handle->last, sizeof handle->last, line); /* same size */
+        handle->is_over = is_over;
+        *ret_n = length < n ? length + 1 : n;
+        memcpy(to, line, *ret_n);
+        ((char *)to)[*ret_n - 1] = '\n';
+    }
+    lock_release(&handle->lock);
+    if (*ret_n)
+        return 0;
+    *ret_need = (struct need){ .kind = NEED_CHANGE, .row = (int64_t)seen };
+    return TREE_NEED;
+}
+
+const struct node_ops file_wait = { .open = open_wait, .read = read_wait, .attr = attr_wait };

@@ -1,0 +1,352 @@
+#include "tree/tree_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "util/clock.h"
+#include "util/text.h"
+
+int tree_new(const struct tree_config *config, struct tree **ret_tree, struct err *err)
+{
+    struct tree *tree = calloc(1, sizeof *tree);
+
+    if (!tree)
+        return err_set(err, ENOMEM, "no memory for the tree");
+    tree->config = *config;
+    tree->cache = config->cache;
+    tree->store = config->store;
+    tree->started_s = clock_now_s();
+    lock_init(&tree->lock, LOCK_TREE);
+    list_init(&tree->spools);
+    *ret_tree = tree;
+    return 0;
+}
+
+static void free_spools(struct tree *tree)
+{
+    lock_acquire(&tree->lock);
+    list_for_each (link, &tree->spools) {
+        struct spool *spool = container_of(link, struct spool, link);
+
+        spool->n_open = 0;
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    lock_release(&tree->lock);
+}
+
+void tree_free(struct tree *tree)
+{
+    if (!tree)
+        return;
+    free_spools(tree);
+    node_free_all(tree);
+    lock_done(&tree->lock);
+    free(tree);
+}
+
+bool need_equal(const struct need *a, const struct need *b)
+{
+    return a->kind == b->kind && a->row == b->row && digest_equal(&a->digest, &b->digest);
+}
+
+/* What every node of a row has in common. */
+static void fill_attr(struct tree *tree, const struct node_spec *spec, struct tree_attr *attr)
+{
+    *attr = (struct tree_attr){
+        .mode = spec->mode,
+        .nlink = S_ISDIR(spec->mode) ? 2 : 1,
+        .mtime_s = tree->started_s,
+        .entry_ttl_ms = spec->ttl_ms,
+        .attr_ttl_ms = spec->ttl_ms,
+    };
+}
+
+/* Attributes of a row and subject; ino is left alone. */
+static int attr_of(struct tree *tree, const struct node_spec *spec, const struct subject *subject, bool is_lookup,
+                   struct tree_attr *attr, struct need *need, struct err *err)
+{
+    struct buf text = BUF_INIT(TREE_TEXT_MAX);
+    int r;
+
+    fill_attr(tree, spec, attr);
+    if (!spec->ops)
+        return 0;
+    if (spec->ops->attr)
+        return spec->ops->attr(tree, subject, is_lookup, attr, need, err);
+    if (!spec->ops->render)
+        return 0;
+    r = spec->ops->render(tree, subject, &text, need, err);
+    if (r == TREE_NEED)
+        r = 0; /* not asked for the sake of a size: open() will */
+    if (r == 0)
+        attr->size = (int64_t)text.n;
+    if (r == TREE_ABSENT)
+        r = err_set(err, ENOENT, "no such file");
+    buf_done(&text);
+    return r;
+}
+
+/* The child row and subject that `name` means below `parent`, or TREE_ABSENT. */
+static int find_child(struct tree *tree, uint64_t parent, const char *name, const struct node_spec **ret_spec,
+                      struct subject *ret_subject, struct err *err)
+{
+    const struct node_spec *dir;
+    struct subject above;
+    int r = TREE_ABSENT;
+
+    if (!node_copy(tree, parent, &dir, &above))
+        return err_set(err, ESTALE, "unknown directory");
+    for (size_t i = 0; r == TREE_ABSENT && i < dir->n_children; i++) {
+        const struct node_spec *spec = &dir->children[i];
+
+        *ret_spec = spec;
+        *ret_subject = above;
+        if (spec->name && strcmp(spec->name, name) == 0)
+            return spec->ops && spec->ops->exists ? spec->ops->exists(tree, ret_subject, err) : 0;
+        if (!spec->name)
+            r = spec->ops->find(tree, &above, name, ret_subject, err);
+    }
+    return r;
+}
+
+int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tree_attr *ret_attr, struct err *err)
+{
+    const struct node_spec *spec = NULL;
+    struct need need = { 0 };
+    struct subject subject;
+    struct node *node;
+    int r;
+
+    if (strlen(name) > TREE_NAME_MAX)
+        return err_set(err, ENAMETOOLONG, "a name of more than %d bytes", TREE_NAME_MAX);
+    r = find_child(tree, parent, name, &spec, &subject, err);
+    if (r == 0)
+        r = attr_of(tree, spec, &subject, true, ret_attr, &need, err);
+    if (r == TREE_ABSENT)
+        return err_set(err, ENOENT, "no such name");
+    if (r < 0)
+        return r;
+    lock_acquire(&tree->lock);
+    node = node_take_locked(tree, parent, spec, name, &subject);
+    if (node)
+        ret_attr->ino = node->ino;
+    lock_release(&tree->lock);
+    return node ? 0 : err_set(err, ENOMEM, "no memory for a node");
+}
+
+void tree_forget(struct tree *tree, uint64_t ino, uint64_t n_lookups)
+{
+    lock_acquire(&tree->lock);
+    node_forget_locked(tree, ino, n_lookups);
+    lock_release(&tree->lock);
+}
+
+int tree_getattr(struct tree *tree, uint64_t ino, struct handle *handle, struct tree_attr *ret_attr,
+                 struct need *ret_need, struct err *err)
+{
+    const struct node_spec *spec;
+    struct subject subject;
+    int r;
+
+    if (!node_copy(tree, ino, &spec, &subject))
+        return err_set(err, ESTALE, "unknown inode");
+    if (handle && handle->spool) { /* also a file that was unlinked while open */
+        fill_attr(tree, spec, ret_attr);
+        lock_acquire(&tree->lock);
+        ret_attr->size = (int64_t)handle->spool->text.n;
+        ret_attr->mtime_s = handle->spool->mtime_s;
+        lock_release(&tree->lock);
+        r = 0;
+    } else {
+        r = attr_of(tree, spec, &subject, false, ret_attr, ret_need, err);
+    }
+    ret_attr->ino = ino;
+    if (r == TREE_ABSENT)
+        return err_set(err, ENOENT, "no such file");
+    return r;
+}
+
+static int render(struct tree *tree, struct handle *handle, struct need *need, struct err *err)
+{
+    int r = handle->spec->ops->render(tree, &handle->subject, &handle->text, need, err);
+
+    if (r == TREE_ABSENT)
+        return err_set(err, ENOENT, "no such file");
+    if (r != 0)
+        return r;
+    return buf_check(&handle->text, err, "the file");
+}
+
+static void handle_free(struct tree *tree, struct handle *handle)
+{
+    if (!handle)
+        return;
+    buf_done(&handle->text);
+    listing_done(&handle->listing);
+    store_object_unref(handle->object);
+    if (handle->spool) {
+        lock_acquire(&tree->lock);
+        handle->spool->n_open--;
+        spool_drop_locked(tree, handle->spool);
+        lock_release(&tree->lock);
+    }
+    lock_done(&handle->lock);
+    free(handle);
+}
+
+static int handle_new(struct tree *tree, uint64_t ino, struct handle **ret_handle, struct err *err)
+{
+    struct handle *handle = calloc(1, sizeof *handle);
+
+    if (!handle)
+        return err_set(err, ENOMEM, "no memory for an open file");
+    lock_init(&handle->lock, LOCK_TREE);
+    handle->ino = ino;
+    handle->text.max = TREE_TEXT_MAX;
+    if (!node_copy(tree, ino, &handle->spec, &handle->subject)) {
+        handle_free(tree, handle);
+        return err_set(err, ESTALE, "unknown inode");
+    }
+    *ret_handle = handle;
+    return 0;
+}
+
+int tree_open(struct tree *tree, uint64_t ino, int flags, pid_t pid, struct handle **ret_handle,
+              struct tree_open *ret_open, struct need *ret_need, struct err *err)
+{
+    struct handle *handle = NULL;
+    int r = handle_new(tree, ino, &handle, err);
+
+    if (r < 0)
+        return r;
+    *ret_open = (struct tree_open){ .is_live = true };
+    handle->opener = spool_thread_group(pid);
+    if (S_ISDIR(handle->spec->mode))
+        r = err_set(err, EISDIR, "is a directory");
+    else if ((flags & O_ACCMODE) != O_RDONLY && !(handle->spec->mode & S_IWUSR))
+        r = err_set(err, EROFS, "this file cannot be written");
+    else if (handle->spec->ops->open)
+        r = handle->spec->ops->open(tree, handle, flags, ret_open, ret_need, err);
+    else
+        r = render(tree, handle, ret_need, err);
+    if (r != 0) {
+        handle_free(tree, handle);
+        return r == TREE_ABSENT ? err_set(err, ENOENT, "no such file") : r;
+    }
+    *ret_handle = handle;
+    return 0;
+}
+
+static void copy_out(const struct buf *text, int64_t offset, void *to, size_t n, size_t *ret_n)
+{
+    size_t left = offset < (int64_t)text->n ? text->n - (size_t)offset : 0;
+
+    *ret_n = n < left ? n : left;
+    if (*ret_n)
+        memcpy(to, text->data + offset, *ret_n);
+}
+
+int tree_read(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+              struct need *ret_need, struct err *err)
+{
+    if (offset < 0)
+        return err_set(err, EINVAL, "a negative offset");
+    if (handle->spec->ops->read)
+        return handle->spec->ops->read(tree, handle, offset, to, n, ret_n, ret_need, err);
+    if (handle->spool) {
+        lock_acquire(&tree->lock);
+        copy_out(&handle->spool->text, offset, to, n, ret_n);
+        lock_release(&tree->lock);
+    } else {
+        copy_out(&handle->text, offset, to, n, ret_n);
+    }
+    return 0;
+}
+
+int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need, struct err *err)
+{
+    int r = 0;
+
+    if (handle->spool && handle->may_write) {
+        handle->opener = 0; /* whoever closes last: what is dirty is sent now */
+        r = tree_flush(tree, handle, 0, ret_need, err);
+    }
+    handle_free(tree, handle);
+    return r;
+}
+
+int tree_meet(struct tree *tree, const struct need *needs, size_t n, struct err *err)
+{
+    struct digest digests[TREE_MEET_MAX];
+
+    assert(n >= 1 && n <= TREE_MEET_MAX && (n == 1 || needs->kind == NEED_METADATA));
+    switch (needs->kind) {
+    case NEED_METADATA:
+        for (size_t i = 0; i < n; i++)
+            digests[i] = needs[i].digest;
+        return cache_fetch_metadata(tree->cache, digests, n, err);
+    case NEED_BYTES:
+        return cache_fetch_bytes(tree->cache, &needs->digest, err);
+    case NEED_QUOTAS:
+        return cache_fetch_quotas(tree->cache, err);
+    case NEED_SUBMIT:
+        return cache_submit(tree->cache, needs->row, err);
+    case NEED_NONE:
+    case NEED_CHANGE:
+        break;
+    }
+    return err_set(err, EIO, "a need that nobody can meet");
+}
+
+uint64_t tree_changes(struct tree *tree)
+{
+    return cache_changes(tree->cache);
+}
+
+uint64_t tree_wait_changes(struct tree *tree, uint64_t seen, int64_t wait_ms)
+{
+    return cache_wait_changes(tree->cache, seen, wait_ms);
+}
+
+void tree_cancel(struct tree *tree)
+{
+    cache_cancel(tree->cache);
+}
+
+int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_handle, struct err *err)
+{
+    struct handle *handle = NULL;
+    int r = handle_new(tree, ino, &handle, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r >= 0 && i < handle->spec->n_children; i++) {
+        const struct node_spec *spec = &handle->spec->children[i];
+
+        if (spec->is_unlisted)
+            continue;
+        if (!spec->name) {
+            const struct node_ops *lists = handle->spec->ops && handle->spec->ops->list ? handle->spec->ops : spec->ops;
+
+            r = lists->list(tree, &handle->subject, spec, &handle->listing, err);
+        } else if (!spec->ops || !spec->ops->exists || spec->ops->exists(tree, &handle->subject, err) == 0) {
+            listing_add_name(&handle->listing, spec, spec->name);
+        }
+    }
+    if (r >= 0 && handle->listing.code)
+        r = err_set(err, handle->listing.code, "no memory for a listing");
+    if (r < 0) {
+        handle_free(tree, handle);
+        return r;
+    }
+    *ret_handle = handle;
+    return 0;
+}
+
+void tree_releasedir(struct tree *tree, struct handle *handle)
+{
+    handle_free(tree, handle);
+}

@@ -1,0 +1,148 @@
+/*
+ * tree -- what the user sees: nodes, their attributes, and the bytes behind them. No libfuse type in sight.
+ *
+ * Every call answers from memory and disk. What only the service can tell it answers with TREE_NEED and names the need;
+ * the caller has it met by tree_meet() on a thread that may wait, and repeats the same call. So no call but tree_meet()
+ * ever touches the network, and many callers with the same need can share one job.
+ *
+ * Units      sizes and offsets in bytes, times in seconds since the epoch, time to live in milliseconds.
+ * Ownership  a handle is the caller's until tree_release(). Lookup counts follow the FUSE protocol: tree_lookup(),
+ *            tree_create() and listing with attributes add one, tree_forget() takes them back.
+ * Errors     0 success. > 0 an outcome named here. < 0 a negative errno, err filled.
+ * Threads    any thread may call any function; one handle may be used by several threads.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/digest.h"
+#include "model/query.h"
+#include "util/cleanup.h"
+#include "util/err.h"
+
+enum { TREE_NEED = 1 };
+enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100 };
+
+struct cache;
+struct store;
+
+struct tree_config {
+    struct cache *cache;
+    struct store *store;
+    uid_t uid; /* owner of everything */
+    gid_t gid;
+    bool resubmit; /* a changed rule is sent at close, not kept as a draft */
+};
+
+struct tree;
+struct handle; /* an open file or directory */
+
+/* What a call lacks. Two needs of the same kind and key are the same need. */
+enum need_kind {
+    NEED_NONE,
+    NEED_METADATA, /* key: digest; met in batches of at most TREE_MEET_MAX */
+    NEED_BYTES,    /* key: digest */
+    NEED_QUOTAS,   /* no key */
+    NEED_SUBMIT,   /* key: row of the entry */
+    NEED_CHANGE,   /* key: row, the change counter seen; never met by a job: repeat when tree_changes() moved */
+};
+
+struct need {
+    enum need_kind kind;
+    int64_t row;
+    struct digest digest;
+};
+
+struct tree_attr {
+    uint64_t ino;
+    uint32_t mode; /* type and permissions */
+    uint32_t nlink;
+    int64_t size;
+    int64_t mtime_s;
+    int64_t entry_ttl_ms;
+    int64_t attr_ttl_ms;
+};
+
+/* How the kernel should treat an open file. */
+struct tree_open {
+    bool is_live;      /* bytes change: no page cache */
+    bool is_stream;    /* no seeking */
+    bool is_immutable; /* pages stay valid for ever */
+};
+
+CHECKED int tree_new(const struct tree_config *config, struct tree **ret_tree, struct err *err);
+void tree_free(struct tree *tree);
+DEFINE_CLEANUP(struct tree *, tree_free)
+
+CHECKED int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tree_attr *ret_attr,
+                        struct err *err);
+void tree_forget(struct tree *tree, uint64_t ino, uint64_t n_lookups);
+
+/* `handle` may be NULL. TREE_NEED: metadata. */
+CHECKED int tree_getattr(struct tree *tree, uint64_t ino, struct handle *handle, struct tree_attr *ret_attr,
+                         struct need *ret_need, struct err *err);
+
+/* Sets the length. Times, owner and mode of what the user may write are accepted and ignored by the caller. */
+CHECKED int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct err *err);
+
+/* EROFS for what cannot be written; used before accepting changes of mode, owner and times. */
+CHECKED int tree_is_writable(struct tree *tree, uint64_t ino, struct err *err);
+
+/* `flags` are those of open(2); `pid` is the caller. TREE_NEED: metadata, bytes or quotas. */
+CHECKED int tree_open(struct tree *tree, uint64_t ino, int flags, pid_t pid, struct handle **ret_handle,
+                      struct tree_open *ret_open, struct need *ret_need, struct err *err);
+
+CHECKED int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags, pid_t pid,
+                        struct tree_attr *ret_attr, struct handle **ret_handle, struct err *err);
+
+/* Short only at the end. TREE_NEED: a change (the `wait` file). */
+CHECKED int tree_read(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                      struct need *ret_need, struct err *err);
+CHECKED int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const void *from, size_t n,
+                       struct err *err);
+
+/* close(2) by `pid`. TREE_NEED: the submission, whose verdict is that of close(). */
+CHECKED int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err);
+
+/* The last close. TREE_NEED: a submission that nobody waits for. The handle is gone in any case. */
+CHECKED int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need, struct err *err);
+
+CHECKED int tree_unlink(struct tree *tree, uint64_t parent, const char *name, struct err *err);
+
+/* TREE_NEED: the submission that a rename onto a rule's name is. `is_exclusive`: RENAME_NOREPLACE. */
+CHECKED int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
+                        bool is_exclusive, struct need *ret_need, struct err *err);
+
+/* One name of a listing goes to the sink. `attr` has all attributes and one lookup count, or only ino and mode when
+ * `has_attr` is false. `next` continues after this name. Non-zero stops; the sink then gives back the lookup count. */
+typedef int tree_list_sink(void *closure, const char *name, const struct tree_attr *attr, bool has_attr, int64_t next);
+
+CHECKED int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_handle, struct err *err);
+CHECKED int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool want_attr, tree_list_sink *sink,
+                      void *closure, struct err *err);
+void tree_releasedir(struct tree *tree, struct handle *handle);
+
+struct tree_statfs {
+    int64_t bytes_total; /* of the disk that has the cache */
+    int64_t bytes_free;
+    int64_t downloads_limit; /* of the month; 0 when the quotas are not known yet */
+    int64_t downloads_left;
+};
+void tree_statfs(struct tree *tree, struct tree_statfs *ret_statfs);
+
+/* ---- for threads that may wait ---- */
+
+/* Meets needs: n > 1 only for NEED_METADATA. */
+CHECKED int tree_meet(struct tree *tree, const struct need *needs, size_t n, struct err *err);
+
+/* See cache_changes() and cache_wait_changes(). */
+uint64_t tree_changes(struct tree *tree);
+uint64_t tree_wait_changes(struct tree *tree, uint64_t seen, int64_t wait_ms);
+
+/* Makes everything that waits for the service end with ECANCELED. */
+void tree_cancel(struct tree *tree);
+
+bool need_equal(const struct need *a, const struct need *b);

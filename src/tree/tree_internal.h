@@ -1,0 +1,224 @@
+/*
+ * tree_internal -- nodes, the table they come from, open files.
+ *
+ * A node_spec is a row of the table in tree_table.c. A node is what the kernel knows by number: a row plus a subject
+ * (which hunt, which sample). Inode numbers are computed, never counted, so that they are the same in every mount: a
+ * sample's from its digest alone, whatever the directory; everything else from its parent's number and its name.
+ */
+#pragma once
+
+#include "cache/cache.h"
+#include "store/store.h"
+#include "tree/tree.h"
+#include "util/buf.h"
+#include "util/list.h"
+#include "util/lock.h"
+#include "util/map.h"
+
+enum { TREE_ABSENT = 2 }; /* internal outcome: no such name */
+
+#define FOREVER_MS (1000LL * 60 * 60 * 24 * 365)
+
+enum {
+    TREE_TEXT_MAX = 256 << 20, /* bytes of a generated file */
+    TREE_SPOOLS_MAX = 1024,    /* files of the user that are in memory */
+    TREE_SUBJECT_MAX = 255,    /* bytes of a subject's text */
+    TREE_PAGE = 512,           /* results read at a time */
+    TREE_BLOCK_BYTES = 512,    /* of st_blocks */
+};
+
+enum subject_kind {
+    SUBJECT_NONE,
+    SUBJECT_DIGEST,  /* a sample */
+    SUBJECT_ENTRY,   /* text: the name of a hunt */
+    SUBJECT_REQUEST, /* text: a request id */
+    SUBJECT_FILE,    /* text: the name of a user's file */
+};
+
+struct subject {
+    enum subject_kind kind;
+    enum store_dir dir;
+    struct digest digest;
+    char text[TREE_SUBJECT_MAX + 1];
+};
+
+struct node_ops;
+
+struct node_spec {
+    const char *name;           /* a fixed name, or NULL and … */
+    const char *pattern;        /* … how the man page writes it; ops->find decides */
+    const char *doc;            /* one line, for README and the man page */
+    const char *suffix;         /* what a listing appends to a digest */
+    const struct node_ops *ops; /* NULL: a plain directory */
+    const struct node_spec *children;
+    size_t n_children;
+    uint32_t mode;
+    int64_t ttl_ms;      /* of entry and attributes */
+    bool is_unlisted;    /* can be opened, is not listed */
+    bool is_per_request; /* a directory of immutable results: another request, another inode */
+    bool is_writable;    /* the user may create files here */
+};
+
+#define CHILDREN(rows) .children = (rows), .n_children = ARRAY_SIZE(rows)
+
+struct node {
+    struct map_entry by_ino;
+    const struct node_spec *spec;
+    uint64_t ino;
+    uint64_t n_lookups;
+    enum subject_kind kind;
+    enum store_dir dir;
+    struct digest digest;
+    char text[]; /* the subject's, "" for a digest */
+};
+
+/* A file of the user that is in memory: being written, or scratch that is never sent. */
+struct spool {
+    struct list link; /* in tree->spools unless unlinked */
+    enum store_dir dir;
+    char name[TREE_NAME_MAX + 1];
+    struct buf text;
+    int64_t mtime_s;
+    unsigned n_open;
+    bool is_dirty;
+    bool is_gone; /* renamed away or deleted by an editor that will write it again: the name does not exist */
+    bool is_linked;
+};
+
+/* What the listing of a directory has. */
+struct list_item {
+    const struct node_spec *spec;
+    char *name; /* NULL: the digest and spec->suffix */
+    struct digest digest;
+    int64_t size;
+    int64_t mtime_s;
+};
+
+struct listing {
+    struct list_item *items;
+    size_t n;
+    size_t room;
+    int code; /* sticky ENOMEM */
+};
+
+void listing_add_name(struct listing *listing, const struct node_spec *spec, const char *name);
+void listing_add_sample(struct listing *listing, const struct node_spec *spec, const struct sample *sample);
+void listing_done(struct listing *listing);
+
+struct handle {
+    const struct node_spec *spec;
+    uint64_t ino;
+    struct subject subject;
+    struct buf text;             /* a generated file, as it was at open */
+    struct store_object *object; /* a sample */
+    struct spool *spool;         /* a user's file */
+    bool may_write;
+    bool is_append;
+    pid_t opener; /* thread group that opened it for writing */
+    struct listing listing;
+    /* the `wait` file */
+    struct lock lock;
+    char last[STORE_ERROR_MAX + 128];
+    bool is_over;
+};
+
+struct node_ops {
+    /* Rows without a fixed name: the subject that `name` means in directory `parent`, or TREE_ABSENT. */
+    int (*find)(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
+                struct err *err);
+    /* Rows with a fixed name that do not always exist: 0 or TREE_ABSENT. */
+    int (*exists)(struct tree *tree, const struct subject *subject, struct err *err);
+    /* Size and mtime; the rest is filled before. `is_lookup`: never TREE_NEED, a provisional answer with no time to
+     * live. */
+    int (*attr)(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
+                struct need *ret_need, struct err *err);
+    /* The text of a generated file. */
+    int (*render)(struct tree *tree, const struct subject *subject, struct buf *text, struct need *ret_need,
+                  struct err *err);
+    /* What a text shows that would be there anyway: asked by attr of generated files, never TREE_NEED. */
+    int (*open)(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open, struct need *ret_need,
+                struct err *err);
+    int (*read)(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                struct need *ret_need, struct err *err);
+    /* Names of the rows without a fixed name. */
+    int (*list)(struct tree *tree, const struct subject *subject, const struct node_spec *spec, struct listing *listing,
+                struct err *err);
+};
+
+struct tree {
+    struct tree_config config;
+    struct cache *cache;
+    struct store *store;
+    int64_t started_s;
+    struct lock lock; /* rank LOCK_TREE; guards what follows */
+    struct map nodes; /* by inode number */
+    struct list spools;
+    size_t n_spools;
+};
+
+/* ---- tree_node.c; all with tree->lock held ---- */
+
+struct node *node_get_locked(struct tree *tree, uint64_t ino) REQUIRES(&tree->lock);
+
+/* Finds or makes the node for this row and subject below `parent`; adds a lookup. NULL without memory. */
+struct node *node_take_locked(struct tree *tree, uint64_t parent, const struct node_spec *spec, const char *name,
+                              const struct subject *subject) REQUIRES(&tree->lock);
+void node_forget_locked(struct tree *tree, uint64_t ino, uint64_t n) REQUIRES(&tree->lock);
+void node_free_all(struct tree *tree);
+
+/* The number that node_take_locked() would give, unless two collide. */
+uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *name, const struct subject *subject);
+
+/* A copy of what a node is, made under the lock, so that work goes on without it. False: unknown number. */
+bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject);
+
+/* ---- the table ---- */
+extern const struct node_spec tree_root;
+
+/* ---- tree_view.c: what a directory of a hunt or request shows ---- */
+struct view {
+    bool has_entry;
+    bool has_request;
+    struct store_entry entry;
+    struct store_request request;
+};
+
+/* TREE_ABSENT: neither entry nor request. */
+CHECKED int view_load(struct tree *tree, const struct subject *subject, struct view *ret_view, struct err *err);
+
+/* The status line without its newline. */
+void view_status(const struct view *view, char *ret_line, size_t room);
+
+/* True when nothing will change by itself any more. */
+bool view_is_over(const struct view *view);
+
+/* ---- tree_spool.c ---- */
+struct spool *spool_find_locked(struct tree *tree, enum store_dir dir, const char *name) REQUIRES(&tree->lock);
+CHECKED int spool_new_locked(struct tree *tree, enum store_dir dir, const char *name, struct spool **ret_spool,
+                             struct err *err) REQUIRES(&tree->lock);
+void spool_unlink_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->lock);
+
+/* Frees it when it is neither open nor worth keeping: unlinked, or what it holds is on disk. */
+void spool_drop_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->lock);
+
+/* "wiper.yar" → "wiper", ".yar"; false: not a name that can be submitted. */
+bool spool_is_final(const char *name, char *ret_base, const char **ret_suffix);
+
+/* The user's directory that `parent` is; EROFS for any other. */
+CHECKED int spool_dir(struct tree *tree, uint64_t parent, enum store_dir *ret_dir, struct err *err);
+
+/* Puts the text of a final name on disk; TREE_NEED: it must be sent. */
+CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
+                         struct need *ret_need, struct err *err);
+
+/* The thread group of a thread; `pid` itself when /proc does not tell. */
+pid_t spool_thread_group(pid_t pid);
+
+/* ---- rows' operations, one file per kind ---- */
+extern const struct node_ops file_readme, file_quotas, file_quotas_json, file_status;
+extern const struct node_ops dir_hunts, file_rule, file_scratch;
+extern const struct node_ops dir_requests;
+extern const struct node_ops dir_samples, dir_metadata, file_sample, file_metadata, dir_result_samples,
+    dir_result_metadata;
+extern const struct node_ops view_rule, view_options, view_state, view_id, view_error, view_results_tsv,
+    view_results_jsonl, view_response, view_hashes, view_sums, file_wait;

@@ -1,0 +1,140 @@
+#include "tree/tree_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { LISTING_FIRST_ROOM = 32 };
+
+static struct list_item *add(struct listing *listing)
+{
+    if (listing->code)
+        return NULL;
+    if (listing->n == listing->room) {
+        size_t room = listing->room ? listing->room * 2 : LISTING_FIRST_ROOM;
+        struct list_item *grown = reallocarray(listing->items, room, sizeof *grown);
+
+        if (!grown) {
+            listing->code = ENOMEM;
+            return NULL;
+        }
+        listing->items = grown;
+        listing->room = room;
+    }
+    listing->items[listing->n] = (struct list_item){ 0 };
+    return &listing->items[listing->n++];
+}
+
+void listing_add_name(struct listing *listing, const struct node_spec *spec, const char *name)
+{
+    struct list_item *item = add(listing);
+
+    if (!item)
+        return;
+    item->spec = spec;
+    item->name = strdup(name);
+    if (!item->name)
+        listing->code = ENOMEM;
+}
+
+void listing_add_sample(struct listing *listing, const struct node_spec *spec, const struct sample *sample)
+{
+    struct list_item *item = add(listing);
+
+    if (!item)
+        return;
+    item->spec = spec;
+    item->digest = sample->digest;
+    item->size = sample->size_bytes;
+    item->mtime_s = sample->first_seen_s;
+}
+
+void listing_done(struct listing *listing)
+{
+    for (size_t i = 0; i < listing->n; i++)
+        free(listing->items[i].name);
+    free(listing->items);
+    *listing = (struct listing){ 0 };
+}
+
+static void item_name(const struct list_item *item, char *ret_name, size_t room)
+{
+    int n = item->name ? snprintf(ret_name, room, "%s", item->name)
+                       : snprintf(ret_name, room, "%s%s", digest_format(&item->digest).s, item->spec->suffix);
+
+    assert(n > 0 && (size_t)n < room);
+    (void)n;
+}
+
+/* Attributes of a sample from the listing itself: one query for the whole directory, none per file. */
+static bool item_attr(struct tree *tree, uint64_t dir, const struct list_item *item, const char *name,
+                      struct tree_attr *attr)
+{
+    struct subject subject = { .kind = SUBJECT_DIGEST, .digest = item->digest };
+    struct node *node;
+
+    if (item->name || *item->spec->suffix || item->size < 0)
+        return false;
+    *attr = (struct tree_attr){
+        .mode = item->spec->mode,
+        .nlink = 1,
+        .size = item->size,
+        .mtime_s = item->mtime_s == SAMPLE_NO_DATE ? tree->started_s : item->mtime_s,
+        .entry_ttl_ms = item->spec->ttl_ms,
+        .attr_ttl_ms = item->spec->ttl_ms,
+    };
+    lock_acquire(&tree->lock);
+    node = node_take_locked(tree, dir, item->spec, name, &subject);
+    if (node)
+        attr->ino = node->ino;
+    lock_release(&tree->lock);
+    return node != NULL;
+}
+
+static void item_number(const struct handle *handle, const struct list_item *item, const char *name,
+                        struct tree_attr *attr)
+{
+    struct subject subject = handle->subject;
+
+    if (!item->name)
+        subject = (struct subject){ .kind = SUBJECT_DIGEST, .digest = item->digest };
+    *attr = (struct tree_attr){ .mode = item->spec->mode };
+    attr->ino = node_number(handle->ino, item->spec, name, &subject);
+}
+
+int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool want_attr, tree_list_sink *sink,
+              void *closure, struct err *err)
+{
+    char name[TREE_NAME_MAX + 1];
+
+    if (offset < 0)
+        return err_set(err, EINVAL, "a negative offset");
+    for (size_t i = (size_t)offset; i < handle->listing.n; i++) {
+        const struct list_item *item = &handle->listing.items[i];
+        struct tree_attr attr;
+        bool has_attr;
+
+        item_name(item, name, sizeof name);
+        has_attr = want_attr && item_attr(tree, handle->ino, item, name, &attr);
+        if (!has_attr)
+            item_number(handle, item, name, &attr);
+        if (sink(closure, name, &attr, has_attr, (int64_t)i + 1) != 0)
+            break;
+    }
+    return 0;
+}
+
+void tree_statfs(struct tree *tree, struct tree_statfs *ret_statfs)
+{
+    struct cache_quotas quotas;
+    int64_t n_objects = 0;
+
+    *ret_statfs = (struct tree_statfs){ 0 };
+    store_object_usage(tree->store, &ret_statfs->bytes_total, &n_objects);
+    if (cache_quotas(tree->cache, &quotas, NULL)) {
+        ret_statfs->downloads_limit = quotas.download_limit;
+        ret_statfs->downloads_left = quotas.download_limit - quotas.download_count;
+    }
+}
