@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every option of a program is in its man page and the other way round. The programs print their options with
 # --dump-options, one name a line; the pages have them as `.It Fl x`, `.It Fl -name` or, for -o, `.It Cm name`.
+# Letters are other spellings of a long name and do not count.
 # Usage: man_options.sh MALQUERYFS MALQUERYD [ROOT]
 set -u
 fs=${1:?the program malqueryfs}
@@ -18,7 +19,8 @@ in_page() {
                 name = $(i + 1)
                 sub(/^-/, "", name)
                 sub(/=.*/, "", name)
-                print name
+                if (length(name) > 1)
+                    print name
             }
     }' "$1" | sort -u
 }
