@@ -61,6 +61,7 @@ CHECKED static int start_index(struct started *started, struct err *err)
     struct engine_index_config config = {
         .dir = engine->config.dir,
         .labels = engine->config.labels,
+        .may_lack_labels = engine->config.may_lack_labels,
         .n_threads = (size_t)engine->config.n_threads,
         .has_watch = engine->config.has_watch,
     };
@@ -143,6 +144,7 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
+    atomic_store(&engine->is_stopping, true);
     engine_http_stop(engine->http);
     if (engine->http && engine->config.socket)
         (void)unlink(engine->config.socket); /* a socket that stays is replaced at the next start */

@@ -22,6 +22,7 @@ struct engine_config {
     const char *dir; /* absolute, links resolved */
     const char *index;
     const char *labels;      /* NULL: none */
+    bool may_lack_labels;    /* the file may come later, or never */
     const char *request_log; /* NULL: none */
     const char *credentials; /* file that must never be served; NULL: none */
     const char *socket;      /* NULL: TCP */

@@ -28,6 +28,7 @@ struct engine {
     struct engine_http *http;
     bool has_yara;
     int request_log_fd; /* -1: none */
+    atomic_bool is_stopping;
     char *index_dir;
 };
 

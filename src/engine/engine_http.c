@@ -30,6 +30,8 @@ struct engine_http {
 
 /* One request while its body comes in. */
 struct exchange {
+    char *uri;
+    bool is_started;
     struct buf body;
     bool is_too_long;
     char *ids[ENGINE_IDS_MAX];
@@ -45,15 +47,21 @@ static void exchange_free(struct exchange *exchange)
     buf_done(&exchange->body);
     for (size_t i = 0; i < exchange->n_ids; i++)
         free(exchange->ids[i]);
+    free(exchange->uri);
     free(exchange);
 }
 
-static struct exchange *exchange_new(void)
+/* Comes first, with the request line; what it returns is the context of the request. */
+static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct exchange *exchange = calloc(1, sizeof *exchange);
 
-    if (exchange)
-        exchange->body = (struct buf)BUF_INIT(ENGINE_BODY_MAX);
+    (void)context;
+    (void)connection;
+    if (!exchange)
+        return NULL;
+    exchange->body = (struct buf)BUF_INIT(ENGINE_BODY_MAX);
+    exchange->uri = strdup(uri);
     return exchange;
 }
 
@@ -179,6 +187,7 @@ static enum MHD_Result answer(struct engine_http *http, struct MHD_Connection *c
     struct engine_request request = {
         .method = method,
         .path = path,
+        .uri = exchange->uri ? exchange->uri : path,
         .authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION),
         .peer = peer,
         .body = buf_text(&exchange->body),
@@ -205,9 +214,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct exchange *exchange = *request_context;
 
     (void)version;
-    if (!exchange) {
-        *request_context = exchange_new();
-        return *request_context ? MHD_YES : MHD_NO;
+    if (!exchange)
+        return MHD_NO; /* no memory */
+    if (!exchange->is_started) {
+        exchange->is_started = true;
+        return MHD_YES;
     }
     if (*n_data > 0) {
         take_body(exchange, data, *n_data);
@@ -296,12 +307,12 @@ static struct MHD_Daemon *start_daemon(struct engine_http *http, int listen_fd)
     if (http->cert.data)
         flags |= MHD_USE_TLS;
     /* The logger comes first, so that it hears of the other options. */
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)ENGINE_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ENGINE_TIMEOUT_S,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
-                            (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_ARRAY,
-                            http->cert.data ? tls : &tls[2], MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+        listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ENGINE_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)ENGINE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_ARRAY, http->cert.data ? tls : &tls[2], MHD_OPTION_END);
 }
 
 int engine_http_start(struct engine *engine, int listen_fd, struct engine_http **ret_http, struct err *err)

@@ -11,6 +11,9 @@
 #include "util/log.h"
 #include "util/text.h"
 
+/* More changed paths than this cost more one by one than a walk over everything. */
+enum { REFRESH_PATHS_MAX = 32 };
+
 enum { PATHS_TRIED_MAX = 16, DAY_S = 24 * 60 * 60, BILLION = 1000 * 1000 * 1000 };
 
 struct engine_index {
@@ -102,9 +105,11 @@ static void first_pass(struct engine_index *index)
 
 static void take_batch(struct engine_index *index, const struct engine_watch_batch *batch)
 {
-    if (batch->is_overflow)
+    bool is_large = batch->is_overflow || batch->n_paths > REFRESH_PATHS_MAX;
+
+    if (is_large)
         refresh(index, "");
-    for (size_t i = 0; i < batch->n_paths && !batch->is_overflow && !atomic_load(&index->stop); i++)
+    for (size_t i = 0; i < batch->n_paths && !is_large && !atomic_load(&index->stop); i++)
         refresh(index, batch->paths[i]);
     for (size_t i = 0; i < batch->n_paths && index->labels_path; i++)
         if (strcmp(batch->paths[i], index->labels_path) == 0)
@@ -140,6 +145,8 @@ CHECKED static int start(struct engine_index *index, struct err *err)
     r = set_excludes(index, err);
     if (r == 0 && index->config.labels)
         r = engine_labels_load(index->config.labels, &index->labels, err);
+    if (r == -ENOENT && index->config.may_lack_labels)
+        r = 0;
     if (r == 0)
         r = engine_watch_new(index->config.dir, index->config.has_watch, &index->watch, err);
     if (r < 0)

@@ -24,8 +24,9 @@ enum { ENGINE_INDEX_ABSENT = 1 };
 enum { ENGINE_EXCLUDES_MAX = 8 };
 
 struct engine_index_config {
-    const char *dir;    /* absolute, links resolved */
-    const char *labels; /* path of the labels, NULL: none */
+    const char *dir;      /* absolute, links resolved */
+    const char *labels;   /* path of the labels, NULL: none */
+    bool may_lack_labels; /* the labels may come later, or never */
     size_t n_threads;
     bool has_watch;
     /* Absolute paths that are ours and no samples, when they lie below `dir`; NULL entries are skipped. */

@@ -220,7 +220,6 @@ CHECKED static int default_index(struct engine_options *options, struct err *err
 CHECKED static int set_paths(struct engine_options *options, struct err *err)
 {
     const char *slash;
-    struct stat st;
     int r = options->index ? 0 : default_index(options, err);
 
     if (r < 0)
@@ -231,10 +230,6 @@ CHECKED static int set_paths(struct engine_options *options, struct err *err)
         return err_set(err, ENOMEM, "no memory for a path");
     if (!options->labels && asprintf(&options->labels, "%s/labels.tsv", options->dir) < 0)
         return err_set(err, ENOMEM, "no memory for a path");
-    if (options->has_default_labels && stat(options->labels, &st) < 0) {
-        free(options->labels);
-        options->labels = NULL;
-    }
     return 0;
 }
 
@@ -303,7 +298,7 @@ int engine_options_parse(int argc, char **argv, struct engine_options *ret_optio
         if (argc - optind != 1)
             return err_set(err, EINVAL, "%s (see --help)",
                            argc == optind ? "DIR is missing" : "only one DIR is allowed");
-        options.has_default_labels = !options.labels;
+        options.config.may_lack_labels = !options.labels;
         r = set_directory(&options, argv[optind], err);
         if (r == 0)
             r = set_paths(&options, err);

@@ -28,7 +28,6 @@ struct engine_options {
     bool version;
     bool dump_options;
     int64_t verbosity;
-    bool has_default_labels; /* `labels` was not given: it may be missing */
 };
 
 /* Parses and fills every default; --help, --version and --dump-options need no directory. */

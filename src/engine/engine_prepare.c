@@ -60,12 +60,15 @@ static void note_unknown(struct engine_call *call, const struct digest *digest)
 bool engine_prepare_multi(struct engine_call *call)
 {
     struct engine_query *query = &call->query;
+    json_object *samples = NULL;
     struct sample sample;
     struct err err = { 0 };
     size_t n = 0;
 
     if (!parse_body(call))
         return false;
+    if (json_object_object_get_ex(call->body, "samples", &samples))
+        call->reply->samples = json_object_get(samples);
     for (size_t i = 0; i < query->n_samples; i++) {
         int r = engine_find_sample(call->engine, &query->samples[i], &sample, &err);
 

@@ -33,6 +33,8 @@ void engine_reply_done(struct engine_reply *reply)
     buf_done(&reply->body);
     closep(&reply->fd);
     reply->fd = -1;
+    json_object_putp(&reply->samples);
+    reply->samples = NULL;
 }
 
 json_object *engine_reply_meta(const struct engine_reply *reply, enum engine_shape shape)

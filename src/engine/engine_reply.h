@@ -16,12 +16,13 @@ enum {
     ENGINE_REPLY_MAX = 256 * 1024 * 1024, /* of a JSON reply */
     ENGINE_IDS_MAX = 10000,
     ENGINE_REGION_MAX = 32,
-    ENGINE_LOCATION_MAX = 512,
+    ENGINE_LOCATION_MAX = 16 * 1024,
 };
 
 struct engine_request {
     const char *method;
     const char *path;          /* without the query */
+    const char *uri;           /* as it came, with the query */
     const char *authorization; /* NULL: none */
     const char *peer;
     const char *const *ids; /* values of ?ids=, commas split */
@@ -46,7 +47,8 @@ struct engine_reply {
     /* For the request log. */
     int64_t paid; /* units of quota */
     struct request_id reqid;
-    int64_t start_ns; /* monotonic */
+    json_object *samples; /* of a multi-download; NULL: none */
+    int64_t start_ns;     /* monotonic */
 };
 
 /* The four shapes of a JSON reply (API page 2.1). */

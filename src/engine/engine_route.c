@@ -128,8 +128,8 @@ static void redirect(struct engine_call *call)
     call->reply->status = 308;
     (void)text_copy(call->reply->region, sizeof call->reply->region, region); /* the options limit it */
     if (snprintf(call->reply->location, sizeof call->reply->location, "%s%s", engine_login_base_url(region),
-                 call->request->path) >= (int)sizeof call->reply->location)
-        call->reply->location[0] = '\0'; /* our own paths fit */
+                 call->request->uri) >= (int)sizeof call->reply->location)
+        call->reply->location[0] = '\0'; /* too many ids to repeat */
 }
 
 static bool is_foreign(const struct engine_call *call)
@@ -264,7 +264,7 @@ int engine_find_sample(struct engine *engine, const struct digest *digest, struc
         r = engine_index_find(engine->index, digest, ret_sample, err);
         if (r == ENGINE_INDEX_ABSENT && !is_ready)
             (void)engine_index_wait(engine->index, INDEX_STEP_MS); /* the loop looks again */
-    } while (r == ENGINE_INDEX_ABSENT && !is_ready && clock_mono_ms() < end_ms);
+    } while (r == ENGINE_INDEX_ABSENT && !is_ready && clock_mono_ms() < end_ms && !atomic_load(&engine->is_stopping));
     return r;
 }
 

@@ -83,12 +83,12 @@ static bool is_excluded(const struct engine_scan *scan, const char *path)
 }
 
 /* Is the file in the database as it is on disk? Notes that it exists. */
-CHECKED static int is_known_locked(struct engine_scan *scan, const struct engine_walk_entry *entry, bool *ret_known,
-                                   struct err *err) REQUIRES(&scan->db->lock);
-static int is_known_locked(struct engine_scan *scan, const struct engine_walk_entry *entry, bool *ret_known,
+CHECKED static int is_known_locked(struct engine_db *db, const struct engine_walk_entry *entry, bool *ret_known,
+                                   struct err *err) REQUIRES(&db->lock);
+static int is_known_locked(struct engine_db *db, const struct engine_walk_entry *entry, bool *ret_known,
                            struct err *err)
 {
-    struct engine_db *db = scan->db;
+    struct engine_stamp stamp;
     sqlite3_stmt *stmt;
     int r = engine_db_run(db, engine_db_bind(db, SQL_SEEN_ADD, "t", entry->path), err);
 
@@ -99,12 +99,11 @@ static int is_known_locked(struct engine_scan *scan, const struct engine_walk_en
     r = engine_db_step(db, stmt, err);
     if (r <= 0)
         return r;
-    *ret_known = engine_stamp_equal(&entry->stamp, &(struct engine_stamp){
-                                                       .size_bytes = sqlite3_column_int64(stmt, 0),
-                                                       .mtime_ns = sqlite3_column_int64(stmt, 1),
-                                                       .ctime_ns = sqlite3_column_int64(stmt, 2),
-                                                       .inode = sqlite3_column_int64(stmt, 3),
-                                                   });
+    stamp.size_bytes = sqlite3_column_int64(stmt, 0);
+    stamp.mtime_ns = sqlite3_column_int64(stmt, 1);
+    stamp.ctime_ns = sqlite3_column_int64(stmt, 2);
+    stamp.inode = sqlite3_column_int64(stmt, 3);
+    *ret_known = engine_stamp_equal(&entry->stamp, &stamp);
     (void)sqlite3_reset(stmt); /* the step succeeded */
     return 0;
 }
@@ -117,7 +116,7 @@ CHECKED static int visit_file(struct engine_scan *scan, const struct engine_walk
     if (is_excluded(scan, entry->path))
         return 0;
     lock_acquire(&scan->db->lock);
-    r = is_known_locked(scan, entry, &is_known, err);
+    r = is_known_locked(scan->db, entry, &is_known, err);
     lock_release(&scan->db->lock);
     if (r < 0 || is_known)
         return r;

@@ -8,9 +8,9 @@
 #include "util/log.h"
 #include "util/text.h"
 
-enum { TRACE_LINE_MAX = 1024 * 1024, TRACE_IDS_MAX = 1000 };
+enum { TRACE_LINE_MAX = 16 * 1024 * 1024, TRACE_IDS_MAX = 1000 };
 
-static void add_ids(json_object *line, const struct engine_request *request)
+static void add_ids(json_object *line, const struct engine_request *request, json_object *samples)
 {
     json_object *ids = json_object_new_array();
 
@@ -20,7 +20,9 @@ static void add_ids(json_object *line, const struct engine_request *request)
         if (text_is_utf8(id, strlen(id)))
             (void)json_object_array_add(ids, json_object_new_string(id)); /* no memory: one is missing */
     }
-    engine_json_put(line, "ids", ids);
+    engine_json_put(line, "ids", samples ? json_object_get(samples) : ids);
+    if (samples)
+        json_object_putp(&ids);
 }
 
 static void write_line(struct engine *engine, const struct engine_request *request, const struct engine_reply *reply)
@@ -35,7 +37,7 @@ static void write_line(struct engine *engine, const struct engine_request *reque
     engine_json_put(line, "op", json_object_new_string(operation ? operation->name : "?"));
     engine_json_put(line, "status", json_object_new_int64(reply->status));
     engine_json_put(line, "paid", json_object_new_int64(reply->paid));
-    add_ids(line, request);
+    add_ids(line, request, reply->samples);
     if (*reply->reqid.s)
         engine_json_put(line, "reqid", json_object_new_string(reply->reqid.s));
     engine_json_put(line, "bytes", json_object_new_int64(reply->fd >= 0 ? reply->fd_bytes : (int64_t)reply->body.n));

@@ -80,7 +80,13 @@ static int put_error(struct tree *tree, const struct view *view, struct buf *tex
 
 static int put_rule(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
 {
-    return view->has_entry ? store_entry_text(tree->store, view->entry.row, text, err) : TREE_ABSENT;
+    int r = STORE_ABSENT;
+
+    if (view->has_request)
+        r = store_request_text(tree->store, view->request.row, text, err);
+    if (r == STORE_ABSENT && view->has_entry)
+        r = store_entry_text(tree->store, view->entry.row, text, err); /* nothing was sent yet */
+    return r == STORE_ABSENT ? TREE_ABSENT : r;
 }
 
 static int put_options(struct tree *tree, const struct view *view, struct buf *text, struct err *err)

@@ -61,9 +61,7 @@ static void put_field(struct buf *line, const struct log_field *field)
     } else if (is_plain(field->text)) {
         buf_printf(line, "%.*s", LOG_VALUE_MAX, field->text);
     } else {
-        buf_putc(line, '"');
-        text_escape(line, field->text, LOG_VALUE_MAX);
-        buf_putc(line, '"');
+        text_quote(line, field->text, LOG_VALUE_MAX);
     }
 }
 
@@ -76,9 +74,13 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
     buf_printf(&line, "level=%s", levels[level].name);
     for (size_t i = 0; i < n_fields; i++)
         put_field(&line, &fields[i]);
-    buf_puts(&line, " msg=\"");
-    text_escape(&line, msg, LOG_MSG_MAX);
-    buf_puts(&line, "\"\n");
+    buf_puts(&line, " msg=");
+    text_quote(&line, msg, LOG_MSG_MAX);
+    if (line.code || line.n == line.max) { /* too long: cut, but still one line */
+        line.code = 0;
+        buf_resize(&line, line.n < line.max ? line.n : line.max - 1);
+    }
+    buf_putc(&line, '\n');
     if (sink == LOG_TO_SYSLOG)
         syslog(levels[level].priority, "%s", buf_text(&line));
     else if (write(STDERR_FILENO, buf_text(&line), line.n) < 0)

@@ -71,8 +71,8 @@ bool text_parse_bytes(const char *text, uint64_t max, uint64_t *ret_bytes)
     const char *unit;
     double number;
 
-    if (text_parse_u64(text, max, ret_bytes)) /* exact beyond 2^53 */
-        return true;
+    if (text[strspn(text, "0123456789")] == '\0') /* exact beyond 2^53 */
+        return text_parse_u64(text, max, ret_bytes);
     number = parse_decimal(text, &unit);
     if (!unit)
         return false;
@@ -199,7 +199,7 @@ static bool is_control(unsigned char c)
     return c < ' ' || c == 0x7f;
 }
 
-void text_escape(struct buf *buf, const char *text, size_t max)
+static void escape(struct buf *buf, const char *text, size_t max, char also)
 {
     const unsigned char *s = (const unsigned char *)text;
     size_t n = strnlen(text, max);
@@ -207,7 +207,7 @@ void text_escape(struct buf *buf, const char *text, size_t max)
     for (size_t at = 0; at < n;) {
         size_t step = utf8_sequence(s + at, n - at);
 
-        if (step == 0 || (step == 1 && (is_control(s[at]) || s[at] == '\\' || s[at] == '"'))) {
+        if (step == 0 || (step == 1 && (is_control(s[at]) || s[at] == '\\' || s[at] == also))) {
             buf_printf(buf, "\\x%02x", s[at]);
             step = 1;
         } else {
@@ -215,6 +215,18 @@ void text_escape(struct buf *buf, const char *text, size_t max)
         }
         at += step;
     }
+}
+
+void text_escape(struct buf *buf, const char *text, size_t max)
+{
+    escape(buf, text, max, '\0');
+}
+
+void text_quote(struct buf *buf, const char *text, size_t max)
+{
+    buf_putc(buf, '"');
+    escape(buf, text, max, '"');
+    buf_putc(buf, '"');
 }
 
 void text_component(const char *text, char *ret_text)

@@ -35,8 +35,11 @@ void text_format_hex(const uint8_t *bytes, size_t n, char *ret_text);
 
 bool text_is_utf8(const char *text, size_t n);
 
-/* Appends `text` with control bytes, backslash, double quote and invalid UTF-8 as \xHH, cut after `max` input bytes. */
+/* Appends `text` on one line: control bytes, backslash and invalid UTF-8 as \xHH, cut after `max` input bytes. */
 void text_escape(struct buf *buf, const char *text, size_t max);
+
+/* The same between double quotes, which are escaped too. */
+void text_quote(struct buf *buf, const char *text, size_t max);
 
 /*
  * A safe path component from foreign text (family, label, type): no '/', no control bytes, valid UTF-8, at most

@@ -224,7 +224,7 @@ static void escaping_leaves_one_harmless_line(void **state)
     (void)state;
     check_escape("plain \xc3\xa9", 100, "plain \xc3\xa9");
     check_escape("a\nb\tc\x1b[2J\x7f", 100, "a\\x0ab\\x09c\\x1b[2J\\x7f");
-    check_escape("say \"hi\\\"", 100, "say \\x22hi\\x5c\\x22");
+    check_escape("say \"hi\\\"", 100, "say \"hi\\x5c\"");
     check_escape("\xff\xc3", 100, "\\xff\\xc3");
 }
 

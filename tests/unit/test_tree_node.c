@@ -1,0 +1,158 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tree/tree_internal.h"
+
+static const struct node_spec *row(const struct node_spec *dir, const char *name)
+{
+    for (size_t i = 0; i < dir->n_children; i++)
+        if (strcmp(dir->children[i].name ? dir->children[i].name : dir->children[i].pattern, name) == 0)
+            return &dir->children[i];
+    fail_msg("the table has no row '%s'", name);
+    return NULL;
+}
+
+static struct subject a_sample(uint8_t first)
+{
+    struct subject subject = { .kind = SUBJECT_DIGEST };
+
+    subject.digest.bytes[0] = first;
+    subject.digest.bytes[9] = 7;
+    return subject;
+}
+
+static void with_tree(struct tree *tree)
+{
+    *tree = (struct tree){ 0 };
+    lock_init(&tree->lock, LOCK_TREE);
+    list_init(&tree->spools);
+}
+
+static void without_tree(struct tree *tree)
+{
+    node_free_all(tree);
+    lock_done(&tree->lock);
+}
+
+static void a_sample_has_one_number_in_every_directory(void **state)
+{
+    const struct node_spec *samples = row(&tree_root, "samples");
+    const struct node_spec *spec = row(samples, "<sha256>");
+    struct subject subject = a_sample(1);
+
+    (void)state;
+    assert_int_equal(node_number(100, spec, "x", &subject), node_number(200, spec, "y", &subject));
+}
+
+static void metadata_of_a_sample_is_another_file_than_the_sample(void **state)
+{
+    const struct node_spec *sample = row(row(&tree_root, "samples"), "<sha256>");
+    const struct node_spec *metadata = row(row(&tree_root, "metadata"), "<sha256>.json");
+    struct subject subject = a_sample(1);
+
+    (void)state;
+    assert_int_not_equal(node_number(1, sample, "x", &subject), node_number(1, metadata, "x", &subject));
+}
+
+static void results_of_another_request_are_another_directory(void **state)
+{
+    const struct node_spec *hunt = row(row(&tree_root, "hunts"), "NAME");
+    const struct node_spec *spec = row(hunt, "samples");
+    struct subject one = { .kind = SUBJECT_REQUEST, .text = "096f6aa5-f245-4b09-790f-133bc89d4d26" };
+    struct subject two = { .kind = SUBJECT_REQUEST, .text = "fc4db762-288c-40cc-5f4f-4f19b65649a8" };
+
+    (void)state;
+    assert_int_not_equal(node_number(5, spec, "samples", &one), node_number(5, spec, "samples", &two));
+}
+
+static void no_number_is_reserved_or_negative(void **state)
+{
+    const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
+    struct subject zero = { .kind = SUBJECT_DIGEST };
+    struct subject ones = { .kind = SUBJECT_DIGEST };
+
+    (void)state;
+    memset(ones.digest.bytes, 0xff, sizeof ones.digest.bytes);
+    assert_true(node_number(1, spec, "x", &zero) > TREE_ROOT);
+    assert_true((int64_t)node_number(1, spec, "x", &ones) > 0);
+}
+
+static void two_samples_that_collide_are_two_nodes(void **state)
+{
+    const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
+    struct subject one = a_sample(1);
+    struct subject two = a_sample(1);
+    struct tree tree;
+    struct node *a;
+    struct node *b;
+
+    (void)state;
+    with_tree(&tree);
+    two.digest.bytes[31] = 1; /* the first 63 bits are equal */
+    lock_acquire(&tree.lock);
+    a = node_take_locked(&tree, 1, spec, "x", &one);
+    b = node_take_locked(&tree, 1, spec, "y", &two);
+    assert_ptr_not_equal(a, b);
+    assert_int_not_equal(a->ino, b->ino);
+    assert_ptr_equal(node_take_locked(&tree, 1, spec, "y", &two), b);
+    lock_release(&tree.lock);
+    without_tree(&tree);
+}
+
+static void a_node_lives_until_its_last_lookup_is_forgotten(void **state)
+{
+    const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
+    struct subject subject = a_sample(3);
+    struct tree tree;
+    uint64_t ino;
+
+    (void)state;
+    with_tree(&tree);
+    lock_acquire(&tree.lock);
+    ino = node_take_locked(&tree, 1, spec, "x", &subject)->ino;
+    (void)node_take_locked(&tree, 2, spec, "x", &subject);
+    node_forget_locked(&tree, ino, 1);
+    assert_non_null(node_get_locked(&tree, ino));
+    node_forget_locked(&tree, ino, 1);
+    assert_null(node_get_locked(&tree, ino));
+    lock_release(&tree.lock);
+    without_tree(&tree);
+}
+
+static void every_row_says_what_it_is(const struct node_spec *dir)
+{
+    for (size_t i = 0; i < dir->n_children; i++) {
+        const struct node_spec *spec = &dir->children[i];
+
+        assert_true(spec->name || (spec->pattern && spec->ops && spec->ops->find));
+        assert_true(spec->doc && *spec->doc);
+        assert_true(spec->children || spec->ops);
+        every_row_says_what_it_is(spec);
+    }
+}
+
+static void the_table_is_complete(void **state)
+{
+    (void)state;
+    every_row_says_what_it_is(&tree_root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sample_has_one_number_in_every_directory),
+        cmocka_unit_test(metadata_of_a_sample_is_another_file_than_the_sample),
+        cmocka_unit_test(results_of_another_request_are_another_directory),
+        cmocka_unit_test(no_number_is_reserved_or_negative),
+        cmocka_unit_test(two_samples_that_collide_are_two_nodes),
+        cmocka_unit_test(a_node_lives_until_its_last_lookup_is_forgotten),
+        cmocka_unit_test(the_table_is_complete),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
