@@ -1,13 +1,8 @@
 /*
- * Each pooled handle is an easy handle inside a multi handle of its own, and an exchange drives that multi handle on
- * the caller's thread. That costs little and buys two things: the connection stays in the multi handle between
- * exchanges, and curl_multi_wakeup() ends a wait at once, where a progress callback of an idle transfer runs only once
- * a second.
- *
- * libcurl silently repeats a request, POST included, when a kept connection turns out to be dead before the first byte
- * of the answer. Requests that must not be sent twice therefore get a fresh connection (is_once).
+ * One exchange. libcurl silently repeats a request, POST included, when a kept connection turns out to be dead before
+ * the first byte of the answer; requests that must not be sent twice therefore get a fresh connection (is_once).
  */
-#include "http/http_internal.h"
+#include "http/http_pool.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,17 +12,10 @@
 
 #include <curl/curl.h>
 
-#include "util/list.h"
 #include "util/secret.h"
 #include "util/text.h"
 
 enum { HTTP_POLL_MS = 1000 }; /* libcurl's own timers and wake-ups end a wait earlier */
-
-struct handle {
-    struct list entry; /* in idle or running; guarded by the client's lock */
-    CURL *easy;
-    CURLM *multi;
-};
 
 struct http_client {
     char *user_agent;
@@ -35,10 +23,8 @@ struct http_client {
     char *ca_file;
     char *remaining_header;
     struct http_limit limit;
+    struct http_pool pool;
     atomic_bool canceled;
-    struct lock lock;    /* rank LOCK_HTTP */
-    struct list idle;    /* guarded by lock */
-    struct list running; /* guarded by lock */
 };
 
 /* One exchange, on the stack of its thread. */
@@ -46,7 +32,7 @@ struct exchange {
     struct http_client *client;
     const struct http_request *request;
     struct http_response *response;
-    struct handle *handle;
+    struct http_handle *handle;
     struct curl_slist *headers;
     struct buf url;
     char remaining[HTTP_VALUE_MAX + 1];
@@ -86,7 +72,7 @@ static const struct {
     /* clang-format on */
 };
 
-/* Handles and the client ------------------------------------------------------------------------------------------ */
+/* The client ----------------------------------------------------------------------------------------------------- */
 
 static pthread_once_t setup_once = PTHREAD_ONCE_INIT;
 static CURLcode setup_result;
@@ -101,32 +87,6 @@ int http_setup(struct err *err)
     (void)pthread_once(&setup_once, setup); /* valid arguments: cannot fail */
     if (setup_result != CURLE_OK)
         return err_set(err, ENOMEM, "libcurl does not start: %s", curl_easy_strerror(setup_result));
-    return 0;
-}
-
-static void handle_free(struct handle *handle)
-{
-    if (handle->easy)
-        curl_easy_cleanup(handle->easy);
-    if (handle->multi)
-        (void)curl_multi_cleanup(handle->multi); /* no transfer is in it */
-    free(handle);
-}
-DEFINE_CLEANUP(struct handle *, handle_free)
-
-static int handle_new(struct handle **ret_handle, struct err *err)
-{
-    cleanup_(handle_freep) struct handle *handle = calloc(1, sizeof *handle);
-
-    if (handle) {
-        list_init(&handle->entry);
-        handle->easy = curl_easy_init();
-        handle->multi = curl_multi_init();
-    }
-    if (!handle || !handle->easy || !handle->multi ||
-        curl_multi_setopt(handle->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK)
-        return err_set(err, ENOMEM, "no memory for a connection");
-    *ret_handle = steal_ptr(&handle);
     return 0;
 }
 
@@ -150,9 +110,7 @@ int http_client_new(const struct http_config *config, struct http_client **ret_c
     if (!client)
         return err_set(err, ENOMEM, "no memory for the connections");
     http_limit_init(&client->limit, config->exchanges_max, config->transfers_max);
-    lock_init(&client->lock, LOCK_HTTP);
-    list_init(&client->idle);
-    list_init(&client->running);
+    http_pool_init(&client->pool);
     if (copy_text(config->user_agent, &client->user_agent, err) < 0 ||
         copy_text(config->proxy, &client->proxy, err) < 0 || copy_text(config->ca_file, &client->ca_file, err) < 0 ||
         copy_text(config->remaining_header, &client->remaining_header, err) < 0)
@@ -165,10 +123,7 @@ void http_client_free(struct http_client *client)
 {
     if (!client)
         return;
-    assert(list_is_empty(&client->running));
-    list_for_each (entry, &client->idle)
-        handle_free(container_of(entry, struct handle, entry));
-    lock_done(&client->lock);
+    http_pool_done(&client->pool);
     http_limit_done(&client->limit);
     free(client->user_agent);
     free(client->proxy);
@@ -182,65 +137,17 @@ struct http_limit *http_client_limit(struct http_client *client)
     return &client->limit;
 }
 
-static void wake_running_locked(struct http_client *client)
-{
-    list_for_each (entry, &client->running)
-        (void)curl_multi_wakeup(container_of(entry, struct handle, entry)->multi); /* fails only when already awake */
-}
-
 void http_cancel(struct http_client *client)
 {
     atomic_store(&client->canceled, true); /* first: who starts to run now sees it */
     http_limit_cancel(&client->limit, true);
-    lock_acquire(&client->lock);
-    wake_running_locked(client);
-    lock_release(&client->lock);
+    http_pool_wake(&client->pool);
 }
 
 void http_resume(struct http_client *client)
 {
     http_limit_cancel(&client->limit, false);
     atomic_store(&client->canceled, false);
-}
-
-static struct handle *take_idle(struct http_client *client)
-{
-    struct handle *handle = NULL;
-
-    lock_acquire(&client->lock);
-    if (!list_is_empty(&client->idle)) {
-        handle = container_of(client->idle.prev, struct handle, entry); /* the warmest connection */
-        list_remove(&handle->entry);
-        list_add_tail(&client->running, &handle->entry);
-    }
-    lock_release(&client->lock);
-    return handle;
-}
-
-static int take_handle(struct http_client *client, struct handle **ret_handle, struct err *err)
-{
-    struct handle *handle = take_idle(client);
-
-    if (!handle) {
-        int r = handle_new(&handle, err);
-
-        if (r < 0)
-            return r;
-        lock_acquire(&client->lock);
-        list_add_tail(&client->running, &handle->entry);
-        lock_release(&client->lock);
-    }
-    *ret_handle = handle;
-    return 0;
-}
-
-static void give_handle(struct http_client *client, struct handle *handle)
-{
-    curl_easy_reset(handle->easy); /* forgets the request and every pointer of it; the connection stays */
-    lock_acquire(&client->lock);
-    list_remove(&handle->entry);
-    list_add_tail(&client->idle, &handle->entry);
-    lock_release(&client->lock);
 }
 
 /* What comes in ---------------------------------------------------------------------------------------------------- */
@@ -573,12 +480,12 @@ static int exchange(struct http_client *client, const struct http_request *reque
 
     if (r < 0)
         return r;
-    r = take_handle(client, &x.handle, err);
+    r = http_pool_take(&client->pool, &x.handle, err);
     if (r == 0) {
         r = prepare(&x);
         if (r == 0)
             r = run(&x, ret_sent);
-        give_handle(client, x.handle);
+        http_pool_give(&client->pool, x.handle);
     }
     http_limit_leave(&client->limit, request->sink, end_of(&x, r));
     http_limit_note(&client->limit, x.remaining);
