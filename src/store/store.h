@@ -75,8 +75,8 @@ DEFINE_CLEANUP(struct store_writer *, store_writer_free)
 
 /*
  * A host-wide lock per digest, for whoever is going to download it: taken by one thread of one process at a time. Waits
- * in steps of STORE_LOCK_STEP_MS and gives up with STORE_BUSY when *cancel becomes true. Closed by the kernel when we
- * die.
+ * in steps of STORE_LOCK_STEP_MS and gives up with STORE_BUSY when *cancel becomes true (read atomically; NULL: never).
+ * Closed by the kernel when we die.
  */
 enum { STORE_LOCK_STEP_MS = 20 };
 CHECKED int store_digest_lock(struct store *store, const struct digest *digest, const volatile bool *cancel,

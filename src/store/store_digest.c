@@ -43,7 +43,7 @@ int store_digest_lock(struct store *store, const struct digest *digest, const vo
     lock_assert_none_held();
     for (;;) {
         r = try_lock(store, name.s, ret_fd, err);
-        if (r != STORE_BUSY || (cancel && *cancel))
+        if (r != STORE_BUSY || (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED)))
             return r;
         (void)nanosleep(&step, NULL); /* a signal only shortens the step */
     }

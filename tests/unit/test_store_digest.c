@@ -227,7 +227,7 @@ static void a_waiter_gives_up_when_cancelled(void **state)
     pthread_t thread;
 
     assert_int_equal(pthread_create(&thread, NULL, wait_for_lock, &waiter), 0);
-    waiter.cancel = true;
+    __atomic_store_n(&waiter.cancel, true, __ATOMIC_RELAXED);
     assert_int_equal(pthread_join(thread, NULL), 0); /* would hang for ever */
     assert_int_equal(waiter.r, STORE_BUSY);
     store_digest_unlock(fd);
