@@ -59,6 +59,12 @@ CHECKED int store_object_read(struct store_object *object, int64_t offset, void 
 /* True when the object is on disk (one stat, nothing is opened or verified). */
 bool store_object_exists(struct store *store, const struct digest *digest);
 
+/*
+ * True when a damaged copy was set aside and no good one was stored since: such a sample is not bought again without
+ * the user's word. Reads one directory that is nearly always empty.
+ */
+bool store_object_is_damaged(struct store *store, const struct digest *digest);
+
 /* One object being written; nothing of it is visible before the commit. */
 struct store_writer;
 CHECKED int store_writer_begin(struct store *store, const struct digest *digest, struct store_writer **ret_writer,

@@ -38,6 +38,9 @@ struct store_object_name {
 /* "ab/cd/<sha256>", relative to cache_fd. */
 struct store_object_name store_object_name(const struct digest *digest);
 
+/* Removes the damaged copies of a sample, now that there is a good one. */
+void store_object_drop_damaged(struct store *store, const struct digest *digest);
+
 /* Counts all objects on disk into the usage, once. */
 CHECKED int store_object_scan(struct store *store, struct err *err);
 

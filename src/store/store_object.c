@@ -414,3 +414,35 @@ int store_object_scan(struct store *store, struct err *err)
 {
     return store_object_list(store, count, store, err);
 }
+
+/* Damaged copies of a sample, "<sha256>.<time>"; removed on the way when `drop`. */
+static size_t count_damaged(struct store *store, const struct digest *digest, bool drop)
+{
+    struct digest_text hex = digest_format(digest);
+    int fd = openat(store->damaged_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    size_t n = 0;
+
+    if (!dir) {
+        closep(&fd);
+        return 0;
+    }
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, hex.s, DIGEST_TEXT) != 0)
+            continue;
+        n++;
+        if (drop)
+            (void)unlinkat(store->damaged_fd, entry->d_name, 0); /* costs room, nothing else */
+    }
+    return n;
+}
+
+bool store_object_is_damaged(struct store *store, const struct digest *digest)
+{
+    return !store_object_exists(store, digest) && count_damaged(store, digest, false) > 0;
+}
+
+void store_object_drop_damaged(struct store *store, const struct digest *digest)
+{
+    (void)count_damaged(store, digest, true); /* how many there were is of no interest */
+}

@@ -209,7 +209,10 @@ CHECKED static int publish(struct store_writer *writer, struct err *err)
     r = store_files_make_dir(outer_fd, name.s + 3, &inner_fd, err);
     if (r < 0)
         return r;
-    return rename_into(writer, inner_fd, err);
+    r = rename_into(writer, inner_fd, err);
+    if (r == 0)
+        store_object_drop_damaged(writer->store, &writer->seal.digest);
+    return r;
 }
 
 int store_writer_commit(struct store_writer *writer, struct err *err)

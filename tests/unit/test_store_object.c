@@ -347,6 +347,36 @@ static void a_damaged_object_is_set_aside_and_then_absent(void **state)
     assert_false(store_object_exists(fixture->store, &digest));
 }
 
+static void damage_is_remembered_over_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest;
+    struct digest other = fixture_digest(3);
+    cleanup_(freep) uint8_t *truth = fixture_bytes(100, 1, &digest);
+
+    fixture_store(fixture, &digest, truth, 100);
+    assert_false(store_object_is_damaged(fixture->store, &digest));
+    flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
+    assert_int_equal(try_all(fixture, &digest, truth, 100), EIO);
+    fixture_reopen(fixture);
+    assert_true(store_object_is_damaged(fixture->store, &digest));
+    assert_false(store_object_is_damaged(fixture->store, &other));
+}
+
+static void a_good_copy_ends_the_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest;
+    cleanup_(freep) uint8_t *truth = fixture_bytes(100, 1, &digest);
+
+    fixture_store(fixture, &digest, truth, 100);
+    flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
+    assert_int_equal(try_all(fixture, &digest, truth, 100), EIO);
+    fixture_store(fixture, &digest, truth, 100);
+    assert_false(store_object_is_damaged(fixture->store, &digest));
+    assert_int_equal(fixture_count(fixture, "damaged"), 0);
+}
+
 static void a_new_copy_replaces_a_damaged_one_that_is_open(void **state)
 {
     struct fixture *fixture = *state;
@@ -507,6 +537,8 @@ int main(void)
         STORE_TEST(swapped_files_are_found),
         STORE_TEST(a_symlink_is_not_followed),
         STORE_TEST(a_damaged_object_is_set_aside_and_then_absent),
+        STORE_TEST(damage_is_remembered_over_a_restart),
+        STORE_TEST(a_good_copy_ends_the_damage),
         STORE_TEST(a_new_copy_replaces_a_damaged_one_that_is_open),
         STORE_TEST(another_key_opens_nothing),
         STORE_TEST(list_names_every_object),
