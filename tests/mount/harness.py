@@ -50,6 +50,12 @@ LOG_TAIL_LINES = 40
 TROUBLE = re.compile(
     r"\blevel=err\b|ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed"
 )
+HOME_PLACES = {
+    "XDG_STATE_HOME": ".local/state",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_RUNTIME_DIR": "run",
+}
 PASSED_ENVIRONMENT = ("PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
@@ -205,10 +211,9 @@ class Bench:
         kept = {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
         for name in SANITIZERS:
             kept[name] = f"{kept.get(name, '')}:log_path={self.logs}/sanitizer".lstrip(":")
-        places = {name: str(self.home / name.lower()) for name in
-                  ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")}
+        places = {name: str(self.home / place) for name, place in HOME_PLACES.items()}
         for place in places.values():
-            Path(place).mkdir(mode=0o700, exist_ok=True)
+            Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
         return {**kept, **places, "HOME": str(self.home), "LC_ALL": "C", "TZ": "UTC"}
 
     def start_engine(self) -> None:
@@ -304,8 +309,7 @@ class Bench:
         if self.engine.is_running():
             self.engine.process.terminate()
             same(self.engine.wait(), 0, "exit status of malqueryd after SIGTERM")
-        left = processes_of(self.directory)
-        assert not left, f"left running: {left}"
+        until(lambda: not processes_of(self.directory), STOP_MAX_S, f"nothing is left of {processes_of(self.directory)}")
         assert not mount_flags(self.root), "left mounted"
         trouble = [line for _, line in self._log_lines() if TROUBLE.search(line) and not self._is_right(line)]
         assert not trouble, "trouble in the logs:\n" + "\n".join(trouble[:LOG_TAIL_LINES])

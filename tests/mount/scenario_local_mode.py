@@ -1,0 +1,86 @@
+"""`malqueryfs --local DIR MOUNTPOINT`: the first mount, without an account."""
+
+import itertools
+import os
+import subprocess
+
+from harness import (AT_ONCE_S, EVERYTHING, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, claim, main, malqueryd,
+                     malqueryfs, mount_flags, processes_of, same, until)
+
+
+def mount_local(bench: Bench) -> subprocess.CompletedProcess[str]:
+    path = f"{os.path.dirname(malqueryd())}:{bench.environment['PATH']}"
+    arguments = [malqueryfs(), "--local", bench.zoo.directory, bench.root]
+    return subprocess.run(arguments, timeout=START_MAX_S, text=True, env={**bench.environment, "PATH": path}, cwd="/",
+                          stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def unmount_local(bench: Bench) -> None:
+    bench.run(f"fusermount3 -u {bench.root}", cwd=bench.directory)
+    until(lambda: not ours(bench), STOP_MAX_S, f"no process is left: {ours(bench)}")
+
+
+def ours(bench: Bench) -> dict[int, str]:
+    """Processes of the local mount; the engine of the bench, which is not used here, does not count."""
+    return {pid: line for pid, line in processes_of(bench.directory).items() if pid != bench.engine.pid}
+
+
+@claim(mounted=False)
+def it_returns_when_the_mount_is_usable(bench: Bench) -> None:
+    result = mount_local(bench)
+    same((result.returncode, result.stderr), (0, ""))
+    assert mount_flags(bench.root), "nothing is mounted"
+    bench.run("ls -l . hunts samples && cat README status quotas", seconds=AT_ONCE_S * 2)
+    unmount_local(bench)
+
+
+@claim(mounted=False)
+def the_whole_job_works_without_credentials(bench: Bench) -> None:
+    mount_local(bench)
+    hunt = bench.job("all", EVERYTHING)
+    bench.run("cd hunts/all/samples && sha256sum -c --quiet ../SHA256SUMS", seconds=RUN_MAX_S)
+    same(sorted(os.listdir(hunt / "samples")), sorted(sample.sha256 for sample in bench.zoo))
+    same(bench.proxy.calls(), [], "the private engine is used, no other")
+    unmount_local(bench)
+    mount_local(bench)
+    assert bench.read("hunts/all/status").startswith("done"), "the hunt is there after a second mount"
+    same(bench.sample("marked").read_bytes() == bench.zoo["marked"].content, True)
+    unmount_local(bench)
+
+
+@claim(mounted=False)
+def a_file_that_is_added_is_found_by_the_next_hunt(bench: Bench) -> None:
+    mount_local(bench)
+    late = bench.zoo.add("late", b"a latecomer to the zoo")
+    names = (f"try_{number}" for number in itertools.count())
+
+    def is_found() -> bool:
+        name = next(names)
+        hunt = bench.job(name, f'rule {name} {{ strings: $a = "a latecomer" condition: $a }}')
+        return (hunt / "hashes.txt").read_text().split() == [late.sha256]
+
+    until(is_found, RUN_MAX_S, "the new file is found")
+    unmount_local(bench)
+
+
+@claim(mounted=False)
+def nothing_is_left_when_the_filesystem_is_killed(bench: Bench) -> None:
+    mount_local(bench)
+    [daemon] = [pid for pid, line in ours(bench).items() if os.path.basename(line.split()[0]) == "malqueryfs"]
+    os.kill(daemon, 9)
+    until(lambda: not ours(bench), STOP_MAX_S, "the private engine ends with its filesystem")
+    bench.run(f"fusermount3 -uz {bench.root}", cwd=bench.directory)
+
+
+@claim(mounted=False)
+def a_directory_that_is_not_there_is_one_clear_line(bench: Bench) -> None:
+    result = subprocess.run([malqueryfs(), "--local", bench.directory / "nowhere", bench.root], timeout=START_MAX_S,
+                            env=bench.environment, text=True, capture_output=True)
+    assert result.returncode, result
+    same(result.stderr.count("\n"), 1, result.stderr)
+    assert "nowhere" in result.stderr, result
+    assert not mount_flags(bench.root)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Every usual way of writing a file submits the rule once, with exactly the text; everything else spends nothing."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from harness import Bench, claim, errno_of, main, same
+
+
+def rule(name: str) -> str:
+    """A valid rule of its own, of three lines."""
+    return f"rule {name} {{\n  condition: filesize > 1\n}}\n"
+
+
+# A shell line that writes {rule}, a file that holds {text} and a newline, to hunts/{name}.yar.
+WRITERS = {
+    "cp": "cp {rule} hunts/{name}.yar",
+    "cp_preserve": "cp -p {rule} hunts/{name}.yar",
+    "cp_archive": "cp -a {rule} hunts/{name}.yar",
+    "redirect": "cat {rule} > hunts/{name}.yar",
+    "builtin": "printf '%s\\n' '{text}' > hunts/{name}.yar",
+    "append": "cat {rule} >> hunts/{name}.yar",
+    "here_document": "cat > hunts/{name}.yar <<EOF\n{text}\nEOF",
+    "two_programs": "(head -n 1 {rule}; tail -n +2 {rule}) > hunts/{name}.yar",
+    "background": "(head -n 1 {rule}; tail -n +2 {rule}) > hunts/{name}.yar & wait",
+    "tee": "tee hunts/{name}.yar < {rule} > /dev/null",
+    "dd": "dd if={rule} of=hunts/{name}.yar bs=1 2> /dev/null",
+    "dd_sync": "dd if={rule} of=hunts/{name}.yar conv=fsync 2> /dev/null",
+    "install": "install -m 644 {rule} hunts/{name}.yar",
+    "mv": "mv {rule} hunts/{name}.yar",
+    "mv_within": "cp {rule} hunts/.{name}.tmp && mv hunts/.{name}.tmp hunts/{name}.yar",
+    "mv_backup": "cp {rule} hunts/{name}.yar~ && mv hunts/{name}.yar~ hunts/{name}.yar",
+    "touch_first": "touch hunts/{name}.yar && cat {rule} > hunts/{name}.yar",
+    "vim": "vim -es -u NONE -i NONE -c 'saveas hunts/{name}.yar' -c 'quit' {rule}",
+    "yara_suffix": "cp {rule} hunts/{name}.yara",
+}
+
+
+def write(bench: Bench, writer: str, name: str) -> None:
+    path = bench.inbox / f"{name}.rule"
+    path.write_text(rule(name))
+    bench.run(WRITERS[writer].format(rule=path, name=name, text=rule(name).rstrip()))
+
+
+def hunts_sent(bench: Bench) -> list[str]:
+    return [call.json["yara_rule"] for call in bench.proxy.calls("hunt")]
+
+
+@claim
+def every_writer_submits_once_with_the_whole_text(bench: Bench) -> None:
+    failed = []
+    writers = [writer for writer in WRITERS if writer != "vim" or shutil.which("vim")]
+    for writer in writers:
+        name = f"by_{writer}"
+        before = len(hunts_sent(bench))
+        write(bench, writer, name)
+        sent = hunts_sent(bench)[before:]
+        if sent != [rule(name)]:
+            failed.append(f"{writer}: sent {sent}, status {bench.run(f'cat hunts/{name}/status', ok=False).stdout!r}")
+    assert not failed, "\n".join(failed)
+    same(bench.proxy.paid(), ["hunt"] * len(writers))
+    for writer in writers:
+        suffix = "yara" if writer == "yara_suffix" else "yar"
+        same(bench.read(f"hunts/by_{writer}.{suffix}"), rule(f"by_{writer}"), writer)
+
+
+@claim
+def an_atomic_replace_submits_once(bench: Bench) -> None:
+    descriptor, path = tempfile.mkstemp(dir=bench.root / "hunts")
+    os.write(descriptor, rule("atomic").encode())
+    os.fsync(descriptor)
+    os.close(descriptor)
+    same(hunts_sent(bench), [], "a scratch name is not submitted")
+    os.replace(path, bench.root / "hunts" / "atomic.yar")
+    same(hunts_sent(bench), [rule("atomic")])
+
+
+@claim
+def an_atomic_replace_reports_the_verdict(bench: Bench) -> None:
+    scratch = bench.root / "hunts" / ".bad.yar.new"
+    scratch.write_text("rule broken {")
+    same(errno_of(os.replace, scratch, bench.root / "hunts" / "bad.yar"), "EINVAL")
+    same(hunts_sent(bench), [])
+
+
+@claim
+def scratch_names_and_empty_files_are_never_submitted(bench: Bench) -> None:
+    for name in (".hidden.yar", "backup.yar~", "4913", "sedAbC123", "#auto.yar#", ".x.yar.swp", "tmpab12_x"):
+        (bench.root / "hunts" / name).write_text(rule("scratch"))
+        same((bench.root / "hunts" / name).read_text(), rule("scratch"), name)
+        os.unlink(bench.root / "hunts" / name)
+    bench.run("touch hunts/empty.yar && : > hunts/empty2.yar && chmod 600 hunts/empty.yar && touch -d 2001-01-01 "
+              "hunts/empty.yar")
+    same(hunts_sent(bench), [])
+    same(bench.proxy.paid(), [])
+
+
+@claim
+def changing_a_submitted_rule_is_a_draft(bench: Bench) -> None:
+    bench.submit("wiper", rule("wiper"))
+    bench.run("sed -i s/filesize/1+filesize/ hunts/wiper.yar")
+    changed = rule("wiper").replace("filesize", "1+filesize")
+    same(bench.read("hunts/wiper.yar"), changed)
+    same(bench.read("hunts/wiper/rule.yar"), rule("wiper"), "what was sent")
+    bench.run("cat hunts/wiper.yar > /dev/null && echo '// a remark' >> hunts/wiper.yar")
+    same(bench.read("hunts/wiper.yar"), changed + "// a remark\n")
+    same(bench.proxy.paid(), ["hunt"])
+    bench.remount()
+    same(bench.read("hunts/wiper.yar"), changed + "// a remark\n", "the draft after a remount")
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def the_same_text_and_options_cost_nothing_again(bench: Bench) -> None:
+    bench.job("first", rule("r"))
+    bench.submit("second", rule("r"))
+    bench.submit("first", rule("r"))
+    same(bench.read("hunts/second/id"), bench.read("hunts/first/id"))
+    assert bench.wait("second").startswith("done")
+    bench.remount()
+    bench.submit("third", rule("r"))
+    same(bench.read("hunts/third/id"), bench.read("hunts/first/id"))
+    same(bench.proxy.paid(), ["hunt"])
+    bench.submit("fourth", "// malquery: limit=7\n" + rule("r"))
+    same(bench.proxy.paid(), ["hunt", "hunt"], "other options are another hunt")
+
+
+@claim
+def a_rule_of_more_than_a_megabyte_is_efbig(bench: Bench) -> None:
+    """Its first megabyte would be a valid rule: it must not be sent when cp gives up and closes the file."""
+    big = bench.inbox / "big.yar"
+    big.write_bytes(rule("big").encode() + b"// " + b"x" * (1 << 20))
+    result = bench.run(f"cp {big} hunts/", ok=False)
+    assert result.returncode and "File too large" in result.stderr, result
+    (bench.root / "hunts" / ".scratch").write_text("x")
+    same(errno_of(os.truncate, bench.root / "hunts" / ".scratch", (1 << 20) + 1), "EFBIG", "truncate")
+    same(bench.proxy.paid(), [])
+
+
+@claim
+def exclusive_creation_and_no_clobber_are_honoured(bench: Bench) -> None:
+    bench.submit("wiper", rule("wiper"))
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    same(errno_of(os.open, bench.root / "hunts" / "wiper.yar", flags), "EEXIST")
+    (bench.root / "hunts" / ".other").write_text(rule("other"))
+    bench.run("mv -n hunts/.other hunts/wiper.yar", ok=False)
+    same(bench.read("hunts/wiper.yar"), rule("wiper"))
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def a_renamed_rule_takes_its_results_along(bench: Bench) -> None:
+    bench.job("wiper", rule("wiper"))
+    reqid = bench.read("hunts/wiper/id")
+    bench.run("mv hunts/wiper.yar hunts/other.yar")
+    for _ in range(2):
+        same(sorted(os.listdir(bench.root / "hunts")), ["other", "other.yar"])
+        same(bench.read("hunts/other/id"), reqid)
+        same(bench.read("hunts/other.yar"), rule("wiper"))
+        bench.remount()
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def a_removed_rule_is_gone_but_its_request_is_not(bench: Bench) -> None:
+    bench.job("wiper", rule("wiper"))
+    reqid = bench.read("hunts/wiper/id").strip()
+    bench.run("rm hunts/wiper.yar")
+    for _ in range(2):
+        same(os.listdir(bench.root / "hunts"), [])
+        same(os.listdir(bench.root / "requests"), [reqid])
+        assert bench.read(f"requests/{reqid}/status").startswith("done")
+        bench.remount()
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def only_rules_can_be_written(bench: Bench) -> None:
+    bench.job("wiper", rule("wiper"))
+    for path in ("hunts/wiper/status", "hunts/wiper/hashes.txt", "README", "status", "quotas"):
+        error = errno_of(lambda: (bench.root / path).write_text("x"))
+        assert error in ("EROFS", "EACCES", "EPERM"), f"{path}: {error}"
+    for action in (lambda: os.mkdir(bench.root / "hunts" / "new"), lambda: (bench.root / "new").write_text("x"),
+                   lambda: os.symlink("x", bench.root / "hunts" / "link.yar"),
+                   lambda: os.unlink(bench.root / "hunts/wiper/samples" / bench.zoo["pe32"].sha256)):
+        error = errno_of(action)
+        assert error in ("EROFS", "EACCES", "EPERM", "ENOTSUP", "EINVAL"), error
+
+
+@claim
+def a_child_that_inherits_the_file_does_not_send_half_of_it(bench: Bench) -> None:
+    with open(bench.root / "hunts" / "parent.yar", "w") as file:
+        file.write("rule parent {\n")
+        file.flush()
+        subprocess.run(["true"], pass_fds=[file.fileno()], check=True)  # its exit closes its copy
+        same(hunts_sent(bench), [], "sent by the child's close")
+        file.write("  condition: filesize > 1\n}\n")
+    same(hunts_sent(bench), [rule("parent")])
+
+
+if __name__ == "__main__":
+    main()
