@@ -15,7 +15,7 @@
 #include "util/secret.h"
 #include "util/text.h"
 
-enum { HTTP_POLL_MS = 1000 }; /* libcurl's own timers and wake-ups end a wait earlier */
+enum { HTTP_POLL_MS = 30 * 1000 }; /* libcurl's own timers and http_cancel() end a wait earlier */
 
 struct http_client {
     char *user_agent;

@@ -64,10 +64,11 @@ static int check_breaker_locked(struct http_limit *limit, struct err *err)
 
 static int take_slot_locked(struct http_limit *limit, bool is_transfer, struct err *err) REQUIRES(&limit->lock)
 {
+    int64_t until_ms = clock_mono_ms() + HTTP_SLOT_WAIT_MS;
     bool in_time = true;
 
     while (!limit->canceled && in_time && !has_slot_locked(limit, is_transfer))
-        in_time = cond_wait_ms(&limit->cond, &limit->lock, HTTP_SLOT_WAIT_MS);
+        in_time = cond_wait_ms(&limit->cond, &limit->lock, until_ms - clock_mono_ms());
     if (limit->canceled)
         return err_set(err, ECANCELED, "canceled");
     if (!has_slot_locked(limit, is_transfer))

@@ -241,7 +241,7 @@ static void and_share_its_failure(void **state)
 {
     (void)state;
     struct script *script =
-        SCRIPT({ .match = "POST /oauth2/token", .status = 403, .body = "{}", .delay_ms = 100, .times = -1 });
+        SCRIPT({ .match = "POST /oauth2/token", .status = 500, .body = "{}", .delay_ms = 100, .times = -1 });
     struct api *api = api_of(script);
 
     assert_int_equal(failed_of_many(api), CALLERS);
@@ -409,6 +409,19 @@ static void a_login_is_not_moved_to_a_cloud_that_must_be_named(void **state)
     pair_end(&pair);
 }
 
+static void a_login_is_not_moved_away_from_such_a_cloud(void **state)
+{
+    (void)state;
+    struct pair pair;
+
+    pair_start(&pair, moved("X-Cs-Region: us-2\r\n"), (struct script_step)TOKEN_FOREVER,
+               (struct api_cloud){ "us-2", NULL, true }, false);
+    pair.clouds[0].is_discoverable = false;
+    assert_int_equal(api_login(pair.api, NULL), -EPROTO);
+    assert_int_equal(script_count(pair.two, ""), 0);
+    pair_end(&pair);
+}
+
 static struct script_step token_of_us_2(void)
 {
     struct script_step step = TOKEN_FOREVER;
@@ -497,6 +510,7 @@ int main(void)
         cmocka_unit_test(a_login_is_moved_once_at_most),
         cmocka_unit_test(a_login_is_not_moved_to_an_unknown_region),
         cmocka_unit_test(a_login_is_not_moved_to_a_cloud_that_must_be_named),
+        cmocka_unit_test(a_login_is_not_moved_away_from_such_a_cloud),
         cmocka_unit_test(auto_follows_the_region_of_a_token),
         cmocka_unit_test(a_named_cloud_does_not),
         cmocka_unit_test(a_token_is_revoked_at_the_end_even_after_cancel),

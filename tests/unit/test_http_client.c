@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <netinet/in.h>
+
 #include <cmocka.h>
 
 #include "http/http.h"
@@ -361,7 +363,7 @@ static void *run_stalled(void *closure)
 {
     struct stalled *s = closure;
 
-    perform(s->client, s->script->place, (struct http_request){ 0 }, &s->outcome);
+    perform(s->client, s->script->place, (struct http_request){ .total_ms = HTTP_CALL_MS }, &s->outcome);
     return NULL;
 }
 
@@ -374,6 +376,7 @@ static void cancel_wakes_a_stalled_exchange_at_once(void **state)
 
     assert_int_equal(pthread_create(&thread, NULL, run_stalled, &s), 0);
     assert_true(script_await(s.script, "GET", 1));
+    script_nap(500); /* until libcurl's timers of a new connection are over, which would end the wait too */
     before_ms = script_ms();
     http_cancel(s.client);
     pthread_join(thread, NULL);
@@ -420,6 +423,39 @@ static void five_silent_exchanges_open_the_breaker(void **state)
     script_stop(script);
 }
 
+/* A listener that answers nothing; its URL goes to `url`. */
+static int listen_silently(char *url, size_t room)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, n), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &n), 0);
+    snprintf(url, room, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    return fd;
+}
+
+static void a_loopback_place_is_never_asked_through_a_proxy(void **state)
+{
+    (void)state;
+    char proxy[64];
+    int fd = listen_silently(proxy, sizeof proxy);
+    const struct http_config config = { .proxy = proxy, .exchanges_max = 1, .transfers_max = 1 };
+    struct http_client *client = NULL;
+    struct outcome o = { 0 };
+
+    assert_int_equal(setenv("http_proxy", proxy, 1), 0);
+    assert_int_equal(http_client_new(&config, &client, NULL), 0);
+    perform(client, "http://127.0.0.1:1", (struct http_request){ .total_ms = 500 }, &o);
+    assert_int_equal(unsetenv("http_proxy"), 0);
+    assert_int_equal(o.r, -ENETUNREACH);
+    assert_int_equal(accept(fd, NULL, NULL), -1);
+    close(fd);
+    http_client_free(client);
+}
+
 static void a_missing_file_of_certificates_is_named(void **state)
 {
     (void)state;
@@ -457,6 +493,7 @@ int main(void)
         cmocka_unit_test(cancel_wakes_a_stalled_exchange_at_once),
         cmocka_unit_test(after_cancel_nothing_is_sent_until_resume),
         cmocka_unit_test(five_silent_exchanges_open_the_breaker),
+        cmocka_unit_test(a_loopback_place_is_never_asked_through_a_proxy),
         cmocka_unit_test(a_missing_file_of_certificates_is_named),
     };
 

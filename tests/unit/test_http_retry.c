@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "http/http.h"
+#include "http/http_internal.h"
 #include "util/clock.h"
 
 enum { NOW_S = 1753200000, TRIES = 200 };
@@ -164,6 +164,22 @@ static void there_is_a_last_try(void **state)
     assert_int_equal(verdict(3, 0, 503), HTTP_NO_MORE);
 }
 
+static void an_open_breaker_makes_it_final(void **state)
+{
+    (void)state;
+    const struct http_config config = { .exchanges_max = 1, .transfers_max = 1 };
+    const struct http_try last = { .error = ENETUNREACH, .retry_at = "", .retry_after = "" };
+    struct http_client *client = NULL;
+
+    assert_int_equal(http_client_new(&config, &client, NULL), 0);
+    for (int i = 0; i < HTTP_BREAK_AFTER; i++) {
+        assert_int_equal(http_limit_enter(http_client_limit(client), false, NULL), 0);
+        http_limit_leave(http_client_limit(client), false, HTTP_END_SILENT);
+    }
+    assert_int_equal(http_retry_wait(client, &quick, 1, &last, NULL), HTTP_NO_MORE);
+    http_client_free(client);
+}
+
 static void *run_cancel(void *closure)
 {
     http_cancel(closure);
@@ -202,6 +218,7 @@ int main(void)
         cmocka_unit_test(some_statuses_are_repeated),
         cmocka_unit_test(other_statuses_are_final),
         cmocka_unit_test(there_is_a_last_try),
+        cmocka_unit_test(an_open_breaker_makes_it_final),
         cmocka_unit_test(cancel_ends_a_wait),
     };
 
