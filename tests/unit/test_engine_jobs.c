@@ -1,0 +1,223 @@
+#include "test_engine_fixture.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "engine/engine_hunt.h"
+#include "engine/engine_jobs.h"
+#include "util/clock.h"
+
+enum { WAIT_MS = 20000 };
+
+#define HUNT "{\"yara_rule\":\"rule a { condition: true }\"}"
+
+struct bench {
+    struct fixture fixture;
+    char dir[PATH_MAX];
+    struct engine_db *db;
+    struct engine_index *index;
+    struct engine_jobs *jobs;
+    struct engine_jobs_config config;
+};
+
+static void start(struct bench *bench)
+{
+    const struct engine_index_config config = { .dir = bench->dir, .n_threads = 1 };
+
+    assert_int_equal(engine_db_open(fixture_path(&bench->fixture, "index.db"), &bench->db, NULL), 0);
+    assert_int_equal(engine_index_new(bench->db, &config, &bench->index, NULL), 0);
+    assert_int_equal(engine_jobs_new(bench->db, bench->index, &bench->config, &bench->jobs, NULL), 0);
+}
+
+static void stop(struct bench *bench)
+{
+    engine_jobs_free(bench->jobs);
+    engine_index_free(bench->index);
+    engine_db_free(bench->db);
+}
+
+static void bench_init(struct bench *bench)
+{
+    *bench = (struct bench){ .config = { .n_threads = 2, .retention_s = 3600 } };
+    fixture_init(&bench->fixture);
+    (void)snprintf(bench->dir, PATH_MAX, "%s", fixture_path(&bench->fixture, "zoo"));
+    assert_int_equal(mkdir(bench->dir, 0700), 0);
+    fixture_text(&bench->fixture, "zoo/a", "hello\n");
+}
+
+static struct request_id submit(struct bench *bench, enum query_kind kind, const char *body)
+{
+    struct request_id id = { "" };
+
+    assert_int_equal(engine_jobs_submit(bench->jobs, kind, body, &id, NULL), 0);
+    return id;
+}
+
+static enum request_state state_of(struct bench *bench, const struct request_id *id)
+{
+    struct engine_job job;
+    enum request_state state;
+
+    assert_int_equal(engine_jobs_get(bench->jobs, id, &job, NULL), 0);
+    state = job.state;
+    engine_job_done(&job);
+    return state;
+}
+
+static enum request_state end_of(struct bench *bench, const struct request_id *id)
+{
+    const struct timespec step = { .tv_nsec = 10 * 1000 * 1000 };
+    int64_t end_ms = clock_mono_ms() + WAIT_MS;
+
+    while (state_of(bench, id) == REQUEST_INPROGRESS && clock_mono_ms() < end_ms)
+        (void)nanosleep(&step, NULL);
+    return state_of(bench, id);
+}
+
+static void ids_have_the_shape_of_the_service(void **unused)
+{
+    struct request_id parsed;
+    struct request_id a;
+    struct request_id b;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    a = submit(&bench, QUERY_HUNT, HUNT);
+    b = submit(&bench, QUERY_HUNT, HUNT);
+    assert_true(request_id_parse(a.s, &parsed));
+    assert_int_equal(a.s[14], '4');
+    assert_string_not_equal(a.s, b.s);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void a_job_that_was_not_finished_is_run_by_the_next_start(void **unused)
+{
+    struct engine_job job;
+    struct request_id id;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    id = submit(&bench, QUERY_HUNT, HUNT);
+    assert_int_equal(end_of(&bench, &id), REQUEST_DONE);
+    lock_acquire(&bench.db->lock);
+    assert_int_equal(sqlite3_exec(bench.db->sql, "UPDATE job SET state = 0, results = NULL", NULL, NULL, NULL),
+                     SQLITE_OK);
+    lock_release(&bench.db->lock);
+    stop(&bench);
+    start(&bench);
+    assert_int_equal(end_of(&bench, &id), REQUEST_DONE);
+    assert_int_equal(engine_jobs_get(bench.jobs, &id, &job, NULL), 0);
+    assert_int_equal(job.kind, QUERY_HUNT);
+    assert_non_null(job.results);
+    assert_non_null(job.body);
+    engine_job_done(&job);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void finished_jobs_survive_a_restart(void **unused)
+{
+    struct request_id id;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    id = submit(&bench, QUERY_HUNT, HUNT);
+    assert_int_equal(end_of(&bench, &id), REQUEST_DONE);
+    stop(&bench);
+    start(&bench);
+    assert_int_equal(state_of(&bench, &id), REQUEST_DONE);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void a_job_that_cannot_run_fails_with_a_reason(void **unused)
+{
+    struct engine_job job;
+    struct request_id id;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    id = submit(&bench, QUERY_HUNT, "{\"yara_rule\":\"no rule\"}");
+    assert_int_equal(end_of(&bench, &id), REQUEST_FAILED);
+    assert_int_equal(engine_jobs_get(bench.jobs, &id, &job, NULL), 0);
+    assert_true(strlen(job.reason) > 0);
+    assert_null(job.results);
+    engine_job_done(&job);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void a_job_stays_in_progress_for_the_delay(void **unused)
+{
+    struct request_id id;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    bench.config.delay_ms = 3600 * 1000;
+    start(&bench);
+    id = submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    assert_int_equal(state_of(&bench, &id), REQUEST_INPROGRESS);
+    stop(&bench);
+    bench.config.delay_ms = 0;
+    start(&bench);
+    assert_int_equal(state_of(&bench, &id), REQUEST_DONE);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void an_old_job_is_unknown(void **unused)
+{
+    struct engine_job job;
+    struct request_id id;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    id = submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    assert_int_equal(state_of(&bench, &id), REQUEST_DONE);
+    lock_acquire(&bench.db->lock);
+    assert_int_equal(sqlite3_exec(bench.db->sql, "UPDATE job SET created_ms = created_ms - 3601000", NULL, NULL, NULL),
+                     SQLITE_OK);
+    lock_release(&bench.db->lock);
+    assert_int_equal(engine_jobs_get(bench.jobs, &id, &job, NULL), ENGINE_JOBS_ABSENT);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static int start_yara(void **unused)
+{
+    (void)unused;
+    return engine_hunt_start(NULL);
+}
+
+static int end_yara(void **unused)
+{
+    (void)unused;
+    engine_hunt_end();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_have_the_shape_of_the_service),
+        cmocka_unit_test(a_job_that_was_not_finished_is_run_by_the_next_start),
+        cmocka_unit_test(finished_jobs_survive_a_restart),
+        cmocka_unit_test(a_job_that_cannot_run_fails_with_a_reason),
+        cmocka_unit_test(a_job_stays_in_progress_for_the_delay),
+        cmocka_unit_test(an_old_job_is_unknown),
+    };
+
+    return cmocka_run_group_tests(tests, start_yara, end_yara);
+}
