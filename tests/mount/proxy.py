@@ -168,6 +168,19 @@ def flip(exchange: Exchange) -> Reply:
     return reply
 
 
+def rewrite(change: Callable[[dict], None]) -> Fault:
+    """`change` edits the engine's JSON in place."""
+
+    def fault(exchange: Exchange) -> Reply:
+        reply = exchange.forward()
+        body = json.loads(reply.body)
+        change(body)
+        reply.body = json.dumps(body).encode()
+        return reply
+
+    return fault
+
+
 def reset_before(exchange: Exchange) -> None:
     """The connection is reset, and the engine has seen nothing."""
 

@@ -1,0 +1,114 @@
+"""Many programs at the same time, and none of them pays twice or sees half of anything."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import (ELF_FILES, EVERYTHING, JOB_MAX_S, RUN_MAX_S, STOP_MAX_S, Bench, claim, main, same, until)
+from proxy import Stall, delay, rate_limited
+
+
+@claim
+def the_same_text_at_the_same_time_is_one_hunt(bench: Bench) -> None:
+    bench.proxy.fail("hunt", delay(1))
+    writers = []
+    for number in range(6):
+        (bench.inbox / f"copy{number}.yar").write_text(ELF_FILES)
+        writers.append(bench.start("cp", bench.inbox / f"copy{number}.yar", "hunts/"))
+    for writer in writers:
+        same((writer.wait(RUN_MAX_S), writer.stderr.read()), (0, b""))
+    same(bench.proxy.paid(), ["hunt"])
+    until(lambda: all(bench.read(f"hunts/copy{number}/status").startswith("done") for number in range(6)), JOB_MAX_S,
+          "all are done")
+
+
+@claim
+def different_rules_at_the_same_time_are_one_hunt_each(bench: Bench) -> None:
+    count = 20
+    for number in range(count):
+        (bench.inbox / f"rule{number}.yar").write_text(ELF_FILES.replace("elf_files", f"r{number}"))
+    bench.run("; ".join(f"cp {bench.inbox}/rule{number}.yar hunts/ &" for number in range(count)).replace("&;", "&")
+              + " wait")
+    same(len(bench.proxy.paid()), count)
+    same(len({call.json["yara_rule"] for call in bench.proxy.calls("hunt")}), count)
+    until(lambda: all(bench.read(f"hunts/rule{number}/status").startswith("done") for number in range(count)),
+          JOB_MAX_S, "all are done")
+    same(len({bench.read(f"hunts/rule{number}/id") for number in range(count)}), count, "ids")
+
+
+@claim
+def readers_of_everything_see_whole_files(bench: Bench) -> None:
+    hunt = bench.job("all", EVERYTHING)
+    samples = list(bench.zoo) * 8
+
+    def read(sample) -> bool:
+        return (hunt / "samples" / sample.sha256).read_bytes() == sample.content
+
+    with ThreadPoolExecutor(32) as pool:
+        same(list(pool.map(read, samples)), [True] * len(samples))
+    same(sorted(bench.proxy.paid()[1:]), sorted(sample.sha256 for sample in bench.zoo))
+
+
+@claim
+def a_reader_of_a_rule_that_is_being_written_does_not_disturb(bench: Bench) -> None:
+    with open(bench.root / "hunts" / "slow.yar", "w") as writer:
+        writer.write("rule slow {\n")
+        writer.flush()
+        same(bench.read("hunts/slow.yar"), "rule slow {\n")
+        bench.run("cat hunts/slow.yar && ls -l hunts")
+        same(bench.proxy.calls("hunt"), [])
+        writer.write("  condition: filesize > 1 }\n")
+    same([call.json["yara_rule"] for call in bench.proxy.calls("hunt")], ["rule slow {\n  condition: filesize > 1 }\n"])
+
+
+@claim
+def a_rate_limited_hunt_is_sent_once(bench: Bench) -> None:
+    bench.proxy.fail("hunt", rate_limited(-30), times=3)
+    bench.submit("wiper", ELF_FILES)
+    until(lambda: bench.read("hunts/wiper/status").startswith("done"), JOB_MAX_S, "it is sent when the limit is over")
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def unmounting_does_not_wait_for_a_submission(bench: Bench) -> None:
+    stall = bench.proxy.fail("hunt", Stall(), times=1)
+    (bench.inbox / "wiper.yar").write_text(ELF_FILES)
+    writer = bench.start("cp", bench.inbox / "wiper.yar", "hunts/")
+    assert stall.arrived.wait(RUN_MAX_S), "nothing is sent"
+    bench.program.process.send_signal(signal.SIGTERM)
+    same(bench.program.wait(STOP_MAX_S), 0, "exit status after SIGTERM")
+    bench.program = None
+    writer.communicate(timeout=RUN_MAX_S)
+    stall.release()
+    bench.mount()
+    same(bench.read("hunts/wiper/status").split()[0], "failed", "nobody knows whether it was accepted")
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def a_kill_during_a_download_leaves_nothing_half(bench: Bench) -> None:
+    sample = bench.zoo["noise-3145728"]
+    stall = bench.proxy.fail("download", Stall(), times=1)
+    reader = bench.start("cat", bench.sample(sample))
+    assert stall.arrived.wait(RUN_MAX_S), "nobody downloads"
+    bench.kill()
+    reader.communicate(timeout=RUN_MAX_S)
+    stall.release()
+    bench.mount()
+    same(os.listdir(bench.root / "samples"), [])
+    same(bench.sample(sample).read_bytes() == sample.content, True)
+    bench.unmount()
+    left = [path for path in bench.cache.rglob("*") if path.is_file() and path.stat().st_size and
+            sample.sha256 not in path.name]
+    same(left, [], "temporary files")
+
+
+@claim(engine=["--token-lifetime", "5"])
+def tokens_of_a_short_life_are_renewed(bench: Bench) -> None:
+    bench.job("all", EVERYTHING)
+    bench.run("cd hunts/all/samples && sha256sum -c --quiet ../SHA256SUMS")
+    same(len(bench.proxy.paid()), 1 + len(bench.zoo))
+
+
+if __name__ == "__main__":
+    main()
