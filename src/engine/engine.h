@@ -58,3 +58,9 @@ DEFINE_CLEANUP(struct engine *, engine_free)
 
 /* "http://127.0.0.1:4711", "https://…" or "unix:/run/malqueryd.sock" */
 const char *engine_url(const struct engine *engine);
+
+/* The rest of what a program needs: its command line, its credentials, its addresses. Last, because they build on us.
+ */
+#include "engine/engine_credentials.h"
+#include "engine/engine_options.h"
+#include "engine/engine_socket.h"

@@ -87,7 +87,7 @@ CHECKED static int read_version(sqlite3 *sql, int *ret_version, struct err *err)
 CHECKED static int migrate(sqlite3 *sql, struct err *err)
 {
     char text[64];
-    int version;
+    int version = 0;
     int r;
 
     if (sqlite3_exec(sql, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
