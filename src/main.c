@@ -7,6 +7,7 @@
  * not.
  */
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ static void harden(void)
     const struct rlimit none = { 0, 0 };
 
     umask(077);
+    (void)signal(SIGPIPE, SIG_IGN);      /* a valid signal: cannot fail; libcurl and pipes report EPIPE */
     (void)setrlimit(RLIMIT_CORE, &none); /* lowering a limit cannot fail */
 }
 

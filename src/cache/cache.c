@@ -38,7 +38,7 @@ void cache_cancel(struct cache *cache)
 {
     if (atomic_exchange(&cache->cancelled, true))
         return;
-    cache->stop_waiting = true;
+    __atomic_store_n(&cache->stop_waiting, true, __ATOMIC_SEQ_CST); /* store_digest_lock() reads it so */
     api_cancel(cache->api);
     cache_changed(cache);
 }

@@ -76,11 +76,15 @@ static int download_once(struct cache *cache, const struct digest *digest, struc
         return r;
     if (r == STORE_ABSENT)
         return err_set(err, ENOENT, "sample %s is not known", digest_short(digest).s);
+    if (store_object_is_damaged(cache->store, digest)) /* it was paid for: not again without a word from the user */
+        return err_set(err, EIO, "sample %s was damaged on disk and set aside; it is not bought again by itself",
+                       digest_short(digest).s);
     if (known.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
     r = download(cache, digest, &known, err);
-    if (r < 0 && r != -ECANCELED && r != -ENODATA)
-        (void)store_sample_put_error(cache->store, digest, err->text, &ignored); /* the download's error counts */
+    if (r != -ECANCELED && r != -ENODATA)
+        (void)store_sample_put_error(cache->store, digest, r < 0 ? err->text : NULL,
+                                     &ignored); /* the download counts */
     return r;
 }
 

@@ -107,7 +107,7 @@ static int accepted(struct cache *cache, const struct store_entry *entry, const 
     else
         log_event(LOG_LEVEL_INFO, "submitted", LOG_TEXT(LOG_NODE, entry->name), LOG_TEXT(LOG_REQUEST, id->s));
     cache_changed(cache);
-    return r;
+    return r < 0 ? r : 0; /* STORE_ABSENT: deleted meanwhile; the request is kept */
 }
 
 static int send_rule(struct cache *cache, struct store_entry *entry, const struct buf *text,

@@ -109,6 +109,31 @@ static void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int t
         fs_call_begin(fs, call);
 }
 
+/* Directories, links and devices are not made by users; EPERM in their own directories, EROFS elsewhere. */
+static void refuse(fuse_req_t req, const char *op, fuse_ino_t parent)
+{
+    struct err err = { 0 };
+
+    if (tree_is_writable(fs_of(req)->tree, parent, &err) == 0)
+        (void)err_set(&err, EPERM, "only files can be made here"); /* the code is in err */
+    fs_reply_err(req, op, parent, &err);
+}
+
+static void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+    (void)name;
+    (void)mode;
+    (void)device;
+    refuse(req, "mknod", parent);
+}
+
+static void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    (void)name;
+    (void)mode;
+    refuse(req, "mkdir", parent);
+}
+
 static void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct err err = { 0 };
@@ -117,6 +142,19 @@ static void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
         fs_reply_err(req, "unlink", parent, &err);
     else
         (void)fuse_reply_err(req, 0); /* fails only when the caller is gone */
+}
+
+static void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    (void)name;
+    refuse(req, "rmdir", parent);
+}
+
+static void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    (void)target;
+    (void)name;
+    refuse(req, "symlink", parent);
 }
 
 static int run_rename(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
@@ -152,6 +190,13 @@ static void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fu
         return;
     }
     fs_call_begin(fs, call);
+}
+
+static void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+    (void)ino;
+    (void)new_name;
+    refuse(req, "link", new_parent);
 }
 
 static void set_open_flags(struct fuse_file_info *fi, const struct tree_open *opened)
@@ -432,8 +477,13 @@ const struct fuse_lowlevel_ops fs_ops = {
     .forget = fs_op_forget,
     .getattr = fs_op_getattr,
     .setattr = fs_op_setattr,
+    .mknod = fs_op_mknod,
+    .mkdir = fs_op_mkdir,
     .unlink = fs_op_unlink,
+    .rmdir = fs_op_rmdir,
+    .symlink = fs_op_symlink,
     .rename = fs_op_rename,
+    .link = fs_op_link,
     .open = fs_op_open,
     .read = fs_op_read,
     .write = fs_op_write,

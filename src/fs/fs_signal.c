@@ -60,8 +60,7 @@ int fs_signal_block(struct err *err)
     sigset_t set;
 
     ending_set(&set);
-    (void)signal(SIGPIPE, SIG_IGN);              /* a valid signal: cannot fail */
-    (void)sigaction(SIGNAL_WAKE, &action, NULL); /* likewise; no SA_RESTART on purpose */
+    (void)sigaction(SIGNAL_WAKE, &action, NULL); /* a valid signal: cannot fail; no SA_RESTART on purpose */
     errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
     return errno ? err_sys(err, "signals") : 0;
 }

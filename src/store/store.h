@@ -247,6 +247,9 @@ CHECKED int store_request_raw(struct store *store, int64_t row, struct buf *ret_
 /* What was sent for this request, whatever its entry holds now. STORE_ABSENT: adopted, not sent by us. */
 CHECKED int store_request_text(struct store *store, int64_t row, struct buf *ret_text, struct err *err);
 
+/* The options that were sent for it, name=value lines. STORE_ABSENT likewise. */
+CHECKED int store_request_options(struct store *store, int64_t row, struct buf *ret_options, struct err *err);
+
 typedef int store_request_each(void *closure, const struct store_request *request);
 
 /* All requests, or only the unfinished ones. The callback must not call the store. */

@@ -236,6 +236,11 @@ int store_request_text(struct store *store, int64_t row, struct buf *ret_text, s
     return store_db_blob(&store->db, SQL_SENT_TEXT, row, ret_text, err);
 }
 
+int store_request_options(struct store *store, int64_t row, struct buf *ret_options, struct err *err)
+{
+    return store_db_blob(&store->db, SQL_SENT_OPTIONS, row, ret_options, err);
+}
+
 int store_request_list(struct store *store, bool unfinished_only, store_request_each *each, void *closure,
                        struct err *err)
 {

@@ -71,6 +71,7 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_SENT_FIND] = "SELECT request.id, request.entry FROM sent JOIN request ON request.row = sent.request"
                       " WHERE sent.digest = ?1 ORDER BY request.state = 2, request.row DESC LIMIT 1",
     [SQL_SENT_TEXT] = "SELECT text FROM sent WHERE request = ?1",
+    [SQL_SENT_OPTIONS] = "SELECT options FROM sent WHERE request = ?1",
 
     [SQL_REQUEST_PUT] =
         "INSERT INTO request (id, kind, state, n_limit, submitted, entry) VALUES (?1, ?2, 0, ?3, ?4, ?5)"

@@ -5,19 +5,34 @@
 static int find_request(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
                         struct err *err)
 {
+    struct request_id id;
+
+    (void)tree; /* any id resolves; getattr asks the service for one that we do not know */
+    (void)parent;
+    (void)err;
+    if (!request_id_parse(name, &id))
+        return TREE_ABSENT;
+    *ret_subject = (struct subject){ .kind = SUBJECT_REQUEST };
+    (void)text_copy(ret_subject->text, sizeof ret_subject->text, id.s); /* shorter */
+    return 0;
+}
+
+static int attr_request(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
+                        struct need *need, struct err *err)
+{
     struct store_request request;
     struct request_id id;
     int r;
 
-    (void)parent;
-    if (!request_id_parse(name, &id))
+    if (!request_id_parse(subject->text, &id))
         return TREE_ABSENT;
     r = store_request_get(tree->store, &id, &request, err);
-    if (r != 0)
-        return r == STORE_ABSENT ? TREE_ABSENT : r;
-    *ret_subject = (struct subject){ .kind = SUBJECT_REQUEST };
-    (void)text_copy(ret_subject->text, sizeof ret_subject->text, id.s); /* shorter */
-    return 0;
+    if (r == 0)
+        attr->mtime_s = request.finished_s ? request.finished_s : request.submitted_s;
+    if (r <= 0 || is_lookup)
+        return r < 0 ? r : 0;
+    *need = (struct need){ .kind = NEED_REQUEST, .request = id };
+    return TREE_NEED;
 }
 
 struct requests {
@@ -42,4 +57,4 @@ static int list_requests(struct tree *tree, const struct subject *subject, const
     return store_request_list(tree->store, false, list_request, &requests, err);
 }
 
-const struct node_ops dir_requests = { .find = find_request, .list = list_requests };
+const struct node_ops dir_requests = { .find = find_request, .attr = attr_request, .list = list_requests };

@@ -13,7 +13,7 @@
 
 /* ---- README: the table of nodes in words ---- */
 
-enum { README_DEPTH_MAX = 4, README_COLUMN = 36 };
+enum { README_DEPTH_MAX = 4, README_COLUMN = 36, README_ROWS_MAX = 32 };
 
 static const char readme_head[] = "malqueryfs: MalQuery as a directory\n\n"
                                   "  cp wiper.yar hunts/                       schedules a hunt\n"
@@ -27,7 +27,23 @@ static const char readme_costs[] =
     "  reading a sample that is not local        one download of the month, once per hash for ever\n"
     "  reading a sample that is local            nothing\n";
 
-static void put_rows(struct buf *text, const struct node_spec *dir, int depth)
+/* Directories with the same layout share their rows: those are explained once. */
+struct explained {
+    const struct node_spec *rows[README_ROWS_MAX];
+    size_t n;
+};
+
+static bool is_explained(struct explained *explained, const struct node_spec *rows)
+{
+    for (size_t i = 0; i < explained->n; i++)
+        if (explained->rows[i] == rows)
+            return true;
+    assert(explained->n < README_ROWS_MAX);
+    explained->rows[explained->n++] = rows;
+    return false;
+}
+
+static void put_rows(struct buf *text, const struct node_spec *dir, int depth, struct explained *explained)
 {
     for (size_t i = 0; depth < README_DEPTH_MAX && i < dir->n_children; i++) {
         const struct node_spec *spec = &dir->children[i];
@@ -36,19 +52,22 @@ static void put_rows(struct buf *text, const struct node_spec *dir, int depth)
 
         buf_printf(text, "  %*s%s%s%*s %s\n", 2 * depth, "", name, S_ISDIR(spec->mode) ? "/" : " ",
                    column < README_COLUMN ? README_COLUMN - column : 0, "", spec->doc);
-        put_rows(text, spec, depth + 1);
+        if (spec->children && !is_explained(explained, spec->children))
+            put_rows(text, spec, depth + 1, explained);
     }
 }
 
 static int render_readme(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
                          struct err *err)
 {
+    struct explained explained = { .n = 0 };
+
     (void)tree;
     (void)subject;
     (void)need;
     buf_puts(text, readme_head);
     buf_puts(text, "What is here:\n");
-    put_rows(text, &tree_root, 0);
+    put_rows(text, &tree_root, 0, &explained);
     buf_puts(text, readme_costs);
     return buf_check(text, err, "README");
 }

@@ -91,11 +91,9 @@ static int put_rule(struct tree *tree, const struct view *view, struct buf *text
 
 static int put_options(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
 {
-    (void)tree;
-    if (!view->has_entry || !view->entry.options[0])
-        return TREE_ABSENT;
-    buf_puts(text, view->entry.options);
-    return buf_check(text, err, "options");
+    int r = view->has_request ? store_request_options(tree->store, view->request.row, text, err) : STORE_ABSENT;
+
+    return r == STORE_ABSENT ? TREE_ABSENT : r;
 }
 
 static int put_response(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
@@ -219,13 +217,18 @@ static int exists_error(struct tree *tree, const struct subject *subject, struct
     return exists_as(tree, subject, put_error, err);
 }
 
+static int exists_rule(struct tree *tree, const struct subject *subject, struct err *err)
+{
+    return exists_as(tree, subject, put_rule, err);
+}
+
 static int exists_options(struct tree *tree, const struct subject *subject, struct err *err)
 {
     return exists_as(tree, subject, put_options, err);
 }
 
 VIEW_FILE(view_state, put_state, NULL);
-VIEW_FILE(view_rule, put_rule, NULL);
+VIEW_FILE(view_rule, put_rule, exists_rule);
 VIEW_FILE(view_id, put_id, exists_id);
 VIEW_FILE(view_error, put_error, exists_error);
 VIEW_FILE(view_options, put_options, exists_options);

@@ -49,7 +49,8 @@ void tree_free(struct tree *tree)
 
 bool need_equal(const struct need *a, const struct need *b)
 {
-    return a->kind == b->kind && a->row == b->row && digest_equal(&a->digest, &b->digest);
+    return a->kind == b->kind && a->row == b->row && digest_equal(&a->digest, &b->digest) &&
+           strcmp(a->request.s, b->request.s) == 0;
 }
 
 /* What every node of a row has in common. */
@@ -294,6 +295,8 @@ int tree_meet(struct tree *tree, const struct need *needs, size_t n, struct err 
         return cache_fetch_quotas(tree->cache, err);
     case NEED_SUBMIT:
         return cache_submit(tree->cache, needs->row, err);
+    case NEED_REQUEST:
+        return cache_fetch_request(tree->cache, &needs->request, err);
     case NEED_NONE:
     case NEED_CHANGE:
         break;

@@ -47,6 +47,7 @@ enum need_kind {
     NEED_BYTES,    /* key: digest */
     NEED_QUOTAS,   /* no key */
     NEED_SUBMIT,   /* key: row of the entry */
+    NEED_REQUEST,  /* key: request id, of somebody else's request */
     NEED_CHANGE,   /* key: row, the change counter seen; never met by a job: repeat when tree_changes() moved */
 };
 
@@ -54,6 +55,7 @@ struct need {
     enum need_kind kind;
     int64_t row;
     struct digest digest;
+    struct request_id request;
 };
 
 struct tree_attr {

@@ -81,7 +81,8 @@ struct spool {
     int64_t mtime_s;
     unsigned n_open;
     bool is_dirty;
-    bool is_gone; /* renamed away or deleted by an editor that will write it again: the name does not exist */
+    bool is_broken; /* a write failed: what is here is a part, and is not sent until the file is written anew */
+    bool is_gone;   /* renamed away or deleted by an editor that will write it again: the name does not exist */
     bool is_linked;
 };
 
@@ -204,12 +205,25 @@ void spool_drop_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->l
 /* "wiper.yar" → "wiper", ".yar"; false: not a name that can be submitted. */
 bool spool_is_final(const char *name, char *ret_base, const char **ret_suffix);
 
+/* Ends like a rule, whether or not the rest of the name is acceptable. */
+bool spool_looks_final(const char *name);
+
 /* The user's directory that `parent` is; EROFS for any other. */
 CHECKED int spool_dir(struct tree *tree, uint64_t parent, enum store_dir *ret_dir, struct err *err);
 
 /* Puts the text of a final name on disk; TREE_NEED: it must be sent. */
 CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
                          struct need *ret_need, struct err *err);
+
+/* Whether `name` may be made: EINVAL, ENAMETOOLONG, or EEXIST for what would be in its way. */
+CHECKED int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, struct err *err);
+
+/* The spool to write into, with one more opener: the one there is, or a new one with the text `disk` (may be NULL). */
+CHECKED int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, bool truncate,
+                       struct spool **ret_spool, struct err *err);
+
+/* The text on disk of a rule's file. TREE_ABSENT: there is none. */
+CHECKED int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err);
 
 /* The thread group of a thread; `pid` itself when /proc does not tell. */
 pid_t spool_thread_group(pid_t pid);

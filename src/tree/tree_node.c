@@ -15,9 +15,9 @@ uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *
     uint64_t number = 0;
 
     if (subject->kind == SUBJECT_DIGEST) {
-        memcpy(&number, subject->digest.bytes, sizeof number);
+        number = map_hash(subject->digest.bytes, DIGEST_BYTES);
         if (*spec->suffix) /* metadata of the sample */
-            number = map_hash(subject->digest.bytes, DIGEST_BYTES) ^ map_hash(spec->suffix, strlen(spec->suffix));
+            number ^= map_hash(spec->suffix, strlen(spec->suffix));
     } else {
         number = map_hash_u64(parent) ^ map_hash(name, strlen(name));
         if (spec->is_per_request)

@@ -44,6 +44,14 @@ bool spool_is_final(const char *name, char *ret_base, const char **ret_suffix)
     return false;
 }
 
+bool spool_looks_final(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(final_suffixes); i++)
+        if (text_has_suffix(name, final_suffixes[i].suffix))
+            return true;
+    return false;
+}
+
 struct spool *spool_find_locked(struct tree *tree, enum store_dir dir, const char *name)
 {
     list_for_each (link, &tree->spools) {
@@ -189,4 +197,81 @@ int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const 
         return r;
     *ret_need = (struct need){ .kind = NEED_SUBMIT, .row = entry.row };
     return TREE_NEED;
+}
+
+/* Scratch may have any name; a rule whose name could never be submitted is refused where it is made. */
+static int check_name(const char *name, struct err *err)
+{
+    char base[TREE_NAME_MAX + 1];
+    const char *suffix;
+
+    if (name[0] == '.' || !spool_looks_final(name) || spool_is_final(name, base, &suffix))
+        return 0;
+    if (strlen(name) > STORE_NAME_MAX)
+        return err_set(err, ENAMETOOLONG, "a rule's name has at most %d bytes", STORE_NAME_MAX);
+    return err_set(err, EINVAL, "a rule's name is printable UTF-8");
+}
+
+/* Nothing of this name, and nothing that would be in its way: "x.yar" when "x.yara" is a hunt already. */
+int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, struct err *err)
+{
+    struct store_entry entry;
+    char base[TREE_NAME_MAX + 1];
+    const char *suffix;
+    int r = check_name(name, err);
+
+    if (r < 0)
+        return r;
+    if (!spool_is_final(name, base, &suffix)) {
+        r = store_entry_get(tree->store, dir, name, &entry, err);
+        return r == 0 ? err_set(err, EEXIST, "'%s' is a directory", name) : r < 0 ? r : 0;
+    }
+    r = store_entry_get(tree->store, dir, base, &entry, err);
+    if (r < 0)
+        return r;
+    if (r == 0 && strcmp(entry.suffix, suffix) != 0)
+        return err_set(err, EEXIST, "'%s%s' has this name already", base, entry.suffix);
+    return 0;
+}
+
+/* The spool to write into: the one there is, or a new one with the text that is on disk. */
+int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, bool truncate,
+               struct spool **ret_spool, struct err *err)
+{
+    struct spool *spool;
+    int r = 0;
+
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, name);
+    if (!spool) {
+        r = spool_new_locked(tree, dir, name, &spool, err);
+        if (r == 0 && !truncate && disk)
+            buf_append(&spool->text, buf_text(disk), disk->n);
+    }
+    if (r == 0) {
+        if (truncate || spool->is_gone) {
+            buf_clear(&spool->text);
+            spool->is_broken = false;
+        }
+        spool->is_gone = false;
+        spool->n_open++;
+    }
+    lock_release(&tree->lock);
+    *ret_spool = spool;
+    return r;
+}
+
+int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err)
+{
+    struct store_entry entry;
+    char base[TREE_NAME_MAX + 1];
+    const char *suffix;
+    int r;
+
+    if (!spool_is_final(name, base, &suffix))
+        return TREE_ABSENT;
+    r = store_entry_get(tree->store, dir, base, &entry, err);
+    if (r == STORE_ABSENT || (r == 0 && strcmp(entry.suffix, suffix) != 0))
+        return TREE_ABSENT;
+    return r < 0 ? r : store_entry_text(tree->store, entry.row, text, err);
 }

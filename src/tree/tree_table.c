@@ -25,47 +25,40 @@ static const struct node_spec in_metadata[] = {
       .doc = "what the service says about a sample; the bare hash resolves too" },
 };
 
-#define ROWS_OF_A_REQUEST \
-    { .name = "status", .ops = &view_state, .mode = FILE_MODE, \
-      .doc = "one line; the first word is draft, queued, inprogress, done, failed or rejected" }, \
-    { .name = "id", .ops = &view_id, .mode = FILE_MODE, .doc = "the request id" }, \
-    { .name = "error", .ops = &view_error, .mode = FILE_MODE, .doc = "the reason, only when there is one" }, \
-    { .name = "results.tsv", .ops = &view_results_tsv, .mode = FILE_MODE, \
-      .doc = "sha256 filetype filesize first_seen label family md5 sha1 state, with a header" }, \
-    { .name = "results.jsonl", .ops = &view_results_jsonl, .mode = FILE_MODE, \
-      .doc = "one JSON object a line, the service's field names" }, \
-    { .name = "response.json", .ops = &view_response, .mode = FILE_MODE, .doc = "the service's last answer, as it came" }, \
-    { .name = "hashes.txt", .ops = &view_hashes, .mode = FILE_MODE, .doc = "the SHA-256 of each result, one a line" }, \
-    { .name = "SHA256SUMS", .ops = &view_sums, .mode = FILE_MODE, \
-      .doc = "for `sha256sum -c ../SHA256SUMS` inside samples/" }, \
-    { .name = "samples", .ops = &dir_result_samples, .mode = DIR_MODE, .is_per_request = true, CHILDREN(in_samples), \
-      .doc = "the results as regular files, and nothing else" }, \
-    { .name = "metadata", .ops = &dir_result_metadata, .mode = DIR_MODE, .is_per_request = true, CHILDREN(in_metadata), \
-      .doc = "one JSON file per result" }, \
-    { .name = "wait", .ops = &file_wait, .mode = FILE_MODE, .is_unlisted = true, \
-      .doc = "not listed; reading waits until the request is finished and ends with its status" }
-
 static const struct node_spec in_request[] = {
-    ROWS_OF_A_REQUEST,
-};
-
-static const struct node_spec in_hunt[] = {
     { .name = "rule.yar", .ops = &view_rule, .mode = FILE_MODE, .doc = "the rule that was sent, exactly" },
     { .name = "options", .ops = &view_options, .mode = FILE_MODE, .doc = "the options that were sent, name=value lines" },
-    ROWS_OF_A_REQUEST,
+    { .name = "status", .ops = &view_state, .mode = FILE_MODE,
+      .doc = "one line; the first word is draft, queued, inprogress, done, failed or rejected" },
+    { .name = "id", .ops = &view_id, .mode = FILE_MODE, .doc = "the request id" },
+    { .name = "error", .ops = &view_error, .mode = FILE_MODE, .doc = "the reason, only when there is one" },
+    { .name = "results.tsv", .ops = &view_results_tsv, .mode = FILE_MODE,
+      .doc = "sha256 filetype filesize first_seen label family md5 sha1 state, with a header" },
+    { .name = "results.jsonl", .ops = &view_results_jsonl, .mode = FILE_MODE,
+      .doc = "one JSON object a line, the service's field names" },
+    { .name = "response.json", .ops = &view_response, .mode = FILE_MODE, .doc = "the service's last answer, as it came" },
+    { .name = "hashes.txt", .ops = &view_hashes, .mode = FILE_MODE, .doc = "the SHA-256 of each result, one a line" },
+    { .name = "SHA256SUMS", .ops = &view_sums, .mode = FILE_MODE,
+      .doc = "for `sha256sum -c ../SHA256SUMS` inside samples/" },
+    { .name = "samples", .ops = &dir_result_samples, .mode = DIR_MODE, .is_per_request = true, CHILDREN(in_samples),
+      .doc = "the results as regular files, and nothing else" },
+    { .name = "metadata", .ops = &dir_result_metadata, .mode = DIR_MODE, .is_per_request = true, CHILDREN(in_metadata),
+      .doc = "one JSON file per result" },
+    { .name = "wait", .ops = &file_wait, .mode = FILE_MODE, .is_unlisted = true,
+      .doc = "not listed; reading waits until the request is finished and ends with its status" },
 };
 
 static const struct node_spec in_hunts[] = {
     { .pattern = "NAME.yar", .ops = &file_rule, .mode = USER_FILE_MODE,
       .doc = "a YARA rule; closing a new one schedules a hunt (costs one hunt)" },
-    { .pattern = "NAME", .ops = &dir_hunts, .mode = DIR_MODE, CHILDREN(in_hunt), .doc = "what the hunt came to" },
+    { .pattern = "NAME", .ops = &dir_hunts, .mode = DIR_MODE, CHILDREN(in_request), .doc = "what the hunt came to" },
     { .pattern = "SCRATCH", .ops = &file_scratch, .mode = USER_FILE_MODE, .is_unlisted = true,
       .doc = "temporary files of editors: kept in memory, never sent" },
 };
 
 static const struct node_spec in_requests[] = {
     { .pattern = "<id>", .ops = &dir_requests, .mode = DIR_MODE, CHILDREN(in_request),
-      .doc = "one request; the layout of a hunt" },
+      .doc = "one request, the layout of a hunt; an unknown id is asked for (free)" },
 };
 
 static const struct node_spec in_root[] = {

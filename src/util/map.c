@@ -68,6 +68,7 @@ static void grow(struct map *map)
     free(map->buckets);
     map->buckets = bigger.buckets;
     map->n_buckets = n_buckets;
+    map->first = 0;
 }
 
 bool map_add(struct map *map, struct map_entry *entry, uint64_t hash)
@@ -82,6 +83,8 @@ bool map_add(struct map *map, struct map_entry *entry, uint64_t hash)
     entry->hash = hash;
     entry->next = *bucket;
     *bucket = entry;
+    if ((size_t)(bucket - map->buckets) < map->first)
+        map->first = (size_t)(bucket - map->buckets);
     map->n++;
     return true;
 }
@@ -101,8 +104,8 @@ void map_remove(struct map *map, struct map_entry *entry)
 
 struct map_entry *map_pop(struct map *map)
 {
-    for (size_t i = 0; i < map->n_buckets; i++) {
-        struct map_entry *entry = map->buckets[i];
+    for (; map->first < map->n_buckets; map->first++) {
+        struct map_entry *entry = map->buckets[map->first];
 
         if (entry) {
             map_remove(map, entry);

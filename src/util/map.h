@@ -22,6 +22,7 @@ struct map {
     struct map_entry **buckets;
     size_t n_buckets; /* a power of two, or 0 */
     size_t n;         /* entries */
+    size_t first;     /* no bucket before this one has an entry; lets map_pop() go over the table once */
 };
 
 /* FNV-1a with a final mix; not for untrusted floods of keys. */

@@ -1,0 +1,201 @@
+/*
+ * Deleting and renaming. Editors save by renaming: onto a rule's name it is a submission, away from one the rule only
+ * hides until it is written again.
+ */
+#include "tree/tree_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+
+#include "util/text.h"
+
+int tree_unlink(struct tree *tree, uint64_t parent, const char *name, struct err *err)
+{
+    struct store_entry entry;
+    struct spool *spool;
+    char base[TREE_NAME_MAX + 1];
+    const char *suffix;
+    enum store_dir dir;
+    bool was_there;
+    int r = spool_dir(tree, parent, &dir, err);
+
+    if (r < 0)
+        return r;
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, name);
+    was_there = spool && !spool->is_gone;
+    if (spool) {
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    lock_release(&tree->lock);
+    if (!spool_is_final(name, base, &suffix))
+        return was_there ? 0 : err_set(err, ENOENT, "no such file");
+    r = store_entry_get(tree->store, dir, base, &entry, err);
+    if (r == STORE_ABSENT || (r == 0 && strcmp(entry.suffix, suffix) != 0))
+        return was_there ? 0 : err_set(err, ENOENT, "no such file");
+    return r < 0 ? r : store_entry_delete(tree->store, entry.row, err);
+}
+
+/* The text that `name` has now, from memory or disk. TREE_ABSENT: no such file. */
+static int current_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err)
+{
+    struct spool *spool;
+    bool is_here = false;
+    bool is_gone = false;
+
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, name);
+    if (spool) {
+        is_gone = spool->is_gone;
+        is_here = !is_gone;
+        buf_append(text, buf_text(&spool->text), spool->text.n);
+    }
+    lock_release(&tree->lock);
+    if (is_gone)
+        return TREE_ABSENT;
+    if (is_here)
+        return buf_check(text, err, "the file");
+    return spool_disk_text(tree, dir, name, text, err);
+}
+
+/* Gives scratch the text, replacing what had the name. */
+static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, struct err *err)
+{
+    struct spool *spool;
+    int r = spool_take(tree, dir, name, NULL, true, &spool, err);
+
+    if (r < 0)
+        return r;
+    lock_acquire(&tree->lock);
+    buf_append(&spool->text, buf_text(text), text->n);
+    r = buf_check(&spool->text, err, "the file");
+    spool->n_open--;
+    spool_drop_locked(tree, spool);
+    lock_release(&tree->lock);
+    return r;
+}
+
+/* The old name is empty-handed now: scratch vanishes, a rule's file hides until it is written again. */
+static int leave(struct tree *tree, enum store_dir dir, const char *name, struct err *err)
+{
+    char base[TREE_NAME_MAX + 1];
+    const char *suffix;
+    struct spool *spool;
+    int r = 0;
+
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, name);
+    if (spool_is_final(name, base, &suffix)) {
+        if (!spool)
+            r = spool_new_locked(tree, dir, name, &spool, err);
+        if (r == 0) {
+            spool->is_gone = true;
+            spool->is_dirty = false;
+            buf_clear(&spool->text);
+        }
+    } else if (spool) {
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    lock_release(&tree->lock);
+    return r;
+}
+
+/* A submitted rule gets another name: its results go along. TREE_ABSENT: that is not what this is. */
+static int rename_entry(struct tree *tree, enum store_dir dir, const char *name, const char *new_name, struct err *err)
+{
+    struct store_entry entry;
+    struct store_entry there;
+    char base[TREE_NAME_MAX + 1];
+    char new_base[TREE_NAME_MAX + 1];
+    const char *suffix;
+    const char *new_suffix;
+    struct spool *spool;
+    int r;
+
+    if (!spool_is_final(name, base, &suffix) || !spool_is_final(new_name, new_base, &new_suffix))
+        return TREE_ABSENT;
+    r = store_entry_get(tree->store, dir, base, &entry, err);
+    if (r != 0)
+        return r == STORE_ABSENT ? TREE_ABSENT : r;
+    r = strcmp(base, new_base) == 0 ? STORE_ABSENT : store_entry_get(tree->store, dir, new_base, &there, err);
+    if (r == 0) /* what had the new name is replaced, as rename(2) says; its request stays in requests/ */
+        r = store_entry_delete(tree->store, there.row, err);
+    if (r >= 0)
+        r = store_entry_rename(tree->store, entry.row, new_base, new_suffix, err);
+    if (r < 0)
+        return r;
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, new_name);
+    if (spool) {
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    spool = spool_find_locked(tree, dir, name);
+    if (spool)
+        (void)text_copy(spool->name, sizeof spool->name, new_name); /* same size */
+    lock_release(&tree->lock);
+    return 0;
+}
+
+static int rename_to_final(struct tree *tree, enum store_dir dir, const char *new_name, const struct buf *text,
+                           struct need *need, struct err *err)
+{
+    struct spool *spool;
+    int r = spool_may_create(tree, dir, new_name, err);
+
+    if (r < 0)
+        return r;
+    if (text->n == 0)
+        return to_scratch(tree, dir, new_name, text, err);
+    r = spool_commit(tree, dir, new_name, text, need, err);
+    if (r != 0)
+        return r;
+    lock_acquire(&tree->lock); /* the name shows what is on disk again */
+    spool = spool_find_locked(tree, dir, new_name);
+    if (spool) {
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    lock_release(&tree->lock);
+    return 0;
+}
+
+int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
+                bool is_exclusive, struct need *ret_need, struct err *err)
+{
+    struct buf text = BUF_INIT(QUERY_RULE_MAX);
+    struct buf there = BUF_INIT(QUERY_RULE_MAX);
+    char base[TREE_NAME_MAX + 1];
+    const char *suffix;
+    enum store_dir dir;
+    enum store_dir new_dir;
+    int r = spool_dir(tree, parent, &dir, err);
+
+    if (r == 0)
+        r = spool_dir(tree, new_parent, &new_dir, err);
+    if (r < 0)
+        return r;
+    if (dir != new_dir || strlen(new_name) > TREE_NAME_MAX)
+        return dir != new_dir ? err_set(err, EXDEV, "another directory") : err_set(err, ENAMETOOLONG, "a long name");
+    r = current_text(tree, dir, name, &text, err);
+    if (r == TREE_ABSENT)
+        r = err_set(err, ENOENT, "no such file");
+    if (r == 0 && is_exclusive && current_text(tree, dir, new_name, &there, err) == 0)
+        r = err_set(err, EEXIST, "'%s' exists", new_name);
+    if (r == 0)
+        r = rename_entry(tree, dir, name, new_name, err);
+    if (r == TREE_ABSENT) {
+        r = spool_is_final(new_name, base, &suffix) ? rename_to_final(tree, dir, new_name, &text, ret_need, err)
+                                                    : to_scratch(tree, dir, new_name, &text, err);
+        if (r == 0 && strcmp(name, new_name) != 0)
+            r = leave(tree, dir, name, err);
+    }
+    buf_done(&text);
+    buf_done(&there);
+    return r;
+}
