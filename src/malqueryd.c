@@ -28,7 +28,7 @@ static void on_alarm(int signal_number)
 
 static void end_soon(void)
 {
-    const struct itimerval once = { .it_value = { END_WITHIN_MS / 1000, END_WITHIN_MS % 1000 * 1000 } };
+    const struct itimerval once = { .it_value = { END_WITHIN_MS / 1000, END_WITHIN_MS % 1000 * 1000L } };
 
     (void)setitimer(ITIMER_REAL, &once, NULL); /* cannot fail with valid arguments */
 }

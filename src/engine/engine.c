@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,11 +22,11 @@ struct started {
 
 CHECKED static int start_zip(struct engine *engine, struct err *err)
 {
-    char path[PATH_MAX];
+    const char *slash = strrchr(engine->config.index, '/');
 
-    if (!text_copy(path, sizeof path, engine->config.index))
-        return err_set(err, ENAMETOOLONG, "the path of the index is too long");
-    engine->index_dir = strdup(dirname(path));
+    if (!slash)
+        return err_set(err, EINVAL, "the path of the index is not absolute");
+    engine->index_dir = strndup(engine->config.index, (size_t)(slash - engine->config.index) + 1);
     if (!engine->index_dir)
         return err_set(err, ENOMEM, "no memory to start");
     engine->zip.dir = engine->index_dir;

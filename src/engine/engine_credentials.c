@@ -35,8 +35,9 @@ int engine_credentials_get(struct engine_credentials *ret_credentials, struct er
         if (r < 0)
             return r;
     }
-    *ret_credentials = c;
-    c = (struct engine_credentials){ 0 };
+    ret_credentials->client_id = steal_ptr(&c.client_id);
+    ret_credentials->client_secret = steal_ptr(&c.client_secret);
+    ret_credentials->is_made_up = c.is_made_up;
     return 0;
 }
 

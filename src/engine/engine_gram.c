@@ -69,6 +69,7 @@ void engine_gram_finish(struct engine_gram *gram)
             gram->bits[i] |= gram->bits[half + i];
         gram->n = half;
     }
+    assert(gram->n >= GRAM_MAP_MIN);
     smaller = realloc(gram->bits, gram->n);
     if (smaller) /* shrinking may fail, the larger block is as good */
         gram->bits = smaller;

@@ -207,6 +207,7 @@ static enum MHD_Result answer(struct engine_http *http, struct MHD_Connection *c
     return result;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is libmicrohttpd's */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data, size_t *n_data,
                                   void **request_context)

@@ -61,15 +61,24 @@ CHECKED static int next_work(struct engine_jobs *jobs, struct work *work, struct
     return r;
 }
 
-CHECKED static int finish(struct engine_jobs *jobs, const struct work *work, enum request_state state,
-                          int64_t elapsed_ms, const char *results, const char *reason, struct err *err)
+/* How a job ended. */
+struct outcome {
+    enum request_state state;
+    int64_t elapsed_ms;
+    const char *results; /* NULL after a failure */
+    const char *reason;  /* NULL after a success */
+};
+
+CHECKED static int finish(struct engine_jobs *jobs, const struct work *work, const struct outcome *o, struct err *err)
 {
     struct engine_db *db = jobs->db;
     int r;
 
     lock_acquire(&db->lock);
-    r = engine_db_run(
-        db, engine_db_bind(db, SQL_JOB_FINISH, "tiitt", work->id.s, (int64_t)state, elapsed_ms, results, reason), err);
+    r = engine_db_run(db,
+                      engine_db_bind(db, SQL_JOB_FINISH, "tiitt", work->id.s, (int64_t)o->state, o->elapsed_ms,
+                                     o->results, o->reason),
+                      err);
     lock_release(&db->lock);
     return r;
 }
@@ -108,20 +117,26 @@ CHECKED static int search(struct engine_jobs *jobs, const struct work *work, jso
 static void run_work(struct engine_jobs *jobs, const struct work *work)
 {
     cleanup_(json_object_putp) json_object *results = NULL;
+    struct outcome outcome = { .state = REQUEST_DONE };
     int64_t start_ms = clock_mono_ms();
     struct err err = { 0 };
     int r = search(jobs, work, &results, &err);
-    int64_t elapsed_ms = clock_mono_ms() - start_ms;
 
     if (atomic_load(&jobs->stop))
         return; /* it stays unfinished for the next start */
-    if (r == 0)
-        r = finish(jobs, work, REQUEST_DONE, elapsed_ms,
-                   json_object_to_json_string_ext(results, JSON_C_TO_STRING_PLAIN), NULL, &err);
-    if (r < 0)
-        r = finish(jobs, work, REQUEST_FAILED, elapsed_ms, NULL, err.text, NULL);
+    outcome.elapsed_ms = clock_mono_ms() - start_ms;
+    if (r == 0) {
+        outcome.results = json_object_to_json_string_ext(results, JSON_C_TO_STRING_PLAIN);
+        r = finish(jobs, work, &outcome, &err);
+    }
+    if (r < 0) {
+        outcome.state = REQUEST_FAILED;
+        outcome.results = NULL;
+        outcome.reason = err.text;
+        (void)finish(jobs, work, &outcome, NULL); /* the first error counts, and the job stays for the next start */
+    }
     log_event(r < 0 ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, err.code ? err.text : "job finished",
-              LOG_TEXT(LOG_REQUEST, work->id.s), LOG_NUMBER(LOG_MS, elapsed_ms));
+              LOG_TEXT(LOG_REQUEST, work->id.s), LOG_NUMBER(LOG_MS, outcome.elapsed_ms));
 }
 
 static void expire(struct engine_jobs *jobs)

@@ -37,6 +37,7 @@ static void indent(struct buf *buf, int depth)
         buf_putc(buf, ' ');
 }
 
+/* NOLINTBEGIN(misc-no-recursion): the depth is that of what was parsed or built here, and so bounded */
 static void write_value(struct buf *buf, json_object *value, int depth);
 
 static void write_text(struct buf *buf, json_object *leaf)
@@ -82,7 +83,6 @@ static void write_array(struct buf *buf, json_object *array, int depth)
     buf_putc(buf, ']');
 }
 
-/* The depth is that of what was parsed or built here: bounded. */
 static void write_value(struct buf *buf, json_object *value, int depth)
 {
     if (json_object_is_type(value, json_type_object))
@@ -92,6 +92,8 @@ static void write_value(struct buf *buf, json_object *value, int depth)
     else
         write_text(buf, value);
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 void engine_json_write(struct buf *buf, json_object *value)
 {

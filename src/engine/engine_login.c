@@ -61,12 +61,16 @@ static void login_done(struct login *login)
     secret_wipe(login, sizeof *login);
 }
 
-static int hex_value(char c)
+/* The byte of two hex digits. */
+static bool decode_hex(const char *digits, char *ret_c)
 {
-    const char *digits = "0123456789abcdef";
-    const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+    const char pair[] = { digits[0], digits[1], '\0' };
+    uint8_t byte;
 
-    return at ? (int)(at - digits) : -1;
+    if (!text_parse_hex(pair, &byte, 1))
+        return false;
+    *ret_c = (char)byte;
+    return true;
 }
 
 /* Decodes a form value of `n` bytes; false when it does not fit or contains a zero byte. */
@@ -75,12 +79,12 @@ static bool decode_form(const char *text, size_t n, char *to)
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++) {
-        char c = text[i] == '+' ? ' ' : text[i];
+        char c = text[i];
 
-        if (text[i] == '%' && i + 2 < n && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0) {
-            c = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
+        if (c == '+')
+            c = ' ';
+        if (text[i] == '%' && i + 2 < n && decode_hex(text + i + 1, &c))
             i += 2;
-        }
         if (at + 1 >= FIELD_MAX || c == '\0')
             return false;
         to[at++] = c;
@@ -157,7 +161,9 @@ static bool is_cid(const char *text)
     size_t n = strlen(text);
 
     for (size_t i = 0; i < n; i++)
-        if (i == CID_TEXT ? text[i] != '-' : i < CID_TEXT ? hex_value(text[i]) < 0 : !isalnum((unsigned char)text[i]))
+        if (i == CID_TEXT  ? text[i] != '-'
+            : i < CID_TEXT ? !isxdigit((unsigned char)text[i])
+                           : !isalnum((unsigned char)text[i]))
             return false;
     return n == CID_TEXT || n == CID_TEXT + 3;
 }

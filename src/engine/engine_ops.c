@@ -148,7 +148,7 @@ void engine_ops_download(struct engine_call *call)
 }
 
 /* The archive of a finished multi-download; ENGINE_JOBS_ABSENT when there is none. */
-CHECKED static int make_archive(struct engine_call *call, int *ret_fd, int64_t *ret_size, struct err *err)
+CHECKED static int make_archive(struct engine_call *call, struct engine_archive *ret_archive, struct err *err)
 {
     cleanup_(engine_job_done) struct engine_job job = { .kind = QUERY_HUNT };
     struct engine *engine = call->engine;
@@ -159,24 +159,22 @@ CHECKED static int make_archive(struct engine_call *call, int *ret_fd, int64_t *
     if (r == 0)
         r = engine_query_parse(QUERY_MULTI, job.body, &call->query, err);
     if (r == 0)
-        r = engine_zip_make(engine->index, &engine->zip, call->query.samples, call->query.n_samples, ret_fd, ret_size,
-                            err);
+        r = engine_zip_make(engine->index, &engine->zip, call->query.samples, call->query.n_samples, ret_archive, err);
     return r;
 }
 
 void engine_ops_archive(struct engine_call *call)
 {
     struct err err = { 0 };
-    int64_t size = 0;
-    int fd = -1;
-    int r = make_archive(call, &fd, &size, &err);
+    struct engine_archive archive = { .fd = -1 };
+    int r = make_archive(call, &archive, &err);
 
     if (r > 0)
         engine_reply_error(call->reply, SHAPE_OWN, 404, "Could not find sample archive");
     else if (r < 0)
         engine_fail(call, &err);
     else
-        serve_fd(call->reply, "application/zip", fd, size);
+        serve_fd(call->reply, "application/zip", archive.fd, archive.size_bytes);
 }
 
 void engine_ops_fuzzy(struct engine_call *call)
@@ -231,15 +229,17 @@ void engine_ops_submit(struct engine_call *call)
 {
     cleanup_(json_object_putp) json_object *known = NULL;
     json_object *body = call->body;
-    struct request_id id;
+    struct request_id id = { "" };
     struct err err = { 0 };
 
     if (call->query.kind == QUERY_MULTI && call->query.n_samples == 0) {
         engine_reply_error(call->reply, SHAPE_OWN, 404, "none of the samples was found");
         return;
     }
-    if (call->query.kind == QUERY_MULTI)
-        body = known = known_samples(&call->query);
+    if (call->query.kind == QUERY_MULTI) {
+        known = known_samples(&call->query);
+        body = known;
+    }
     if (engine_jobs_submit(call->engine->jobs, call->query.kind,
                            json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN), &id, &err) < 0)
         engine_fail(call, &err);

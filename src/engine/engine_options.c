@@ -69,7 +69,7 @@ static const struct row rows[] = {
     { .name = "foreign-region", .kind = KIND_TEXT, .at = AT(config.foreign_region), .fallback = "", .argument = "NAME",
       .help = "answer 308 to this cloud, as the wrong cloud does" },
     { .name = "job-delay-ms", .kind = KIND_NUMBER, .at = AT(config.job_delay_ms), .fallback = "200",
-      .max = HOUR_S * 1000, .argument = "MS", .help = "milliseconds that a request stays in progress, at least" },
+      .max = HOUR_S * 1000LL, .argument = "MS", .help = "milliseconds that a request stays in progress, at least" },
     { .name = "retention-s", .kind = KIND_NUMBER, .at = AT(config.retention_s), .fallback = "86400", .min = 1,
       .max = YEAR_S, .argument = "S", .help = "seconds that a request is known" },
     { .name = "zip-method", .kind = KIND_TEXT, .at = AT(config.zip_method), .fallback = "zipcrypto",
@@ -172,6 +172,7 @@ CHECKED static int parse_rows(int argc, char **argv, struct engine_options *opti
     }
     optind = 0; /* starts anew, also in tests */
     opterr = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet, also below */
     while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         const struct row *row = row_of_letter(c);
         int r;
@@ -201,8 +202,8 @@ CHECKED static int set_fallbacks(struct engine_options *options, struct err *err
 /* $XDG_CACHE_HOME/malqueryd/<hash of DIR>/index.db */
 CHECKED static int default_index(struct engine_options *options, struct err *err)
 {
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
+    const char *cache = getenv("XDG_CACHE_HOME"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    const char *home = getenv("HOME");            /* NOLINT(concurrency-mt-unsafe): one thread */
     bool has_cache = cache && cache[0] == '/';
     struct digest digest;
     int r = digest_of(options->dir, strlen(options->dir), &digest, err);
@@ -224,7 +225,9 @@ CHECKED static int set_paths(struct engine_options *options, struct err *err)
 
     if (r < 0)
         return r;
+    assert(options->index);
     slash = strrchr(options->index, '/');
+    assert(slash); /* paths are absolute by now */
     if (!options->credentials &&
         asprintf(&options->credentials, "%.*s/credentials", (int)(slash - options->index), options->index) < 0)
         return err_set(err, ENOMEM, "no memory for a path");

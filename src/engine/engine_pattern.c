@@ -86,7 +86,7 @@ int engine_pattern_decode(const char *type, const char *value, struct engine_byt
             decode = kinds[i].decode;
     if (!decode)
         return err_set(err, EINVAL, "pattern type is not hex, ascii or wide");
-    if (n > 2 * ENGINE_PATTERN_MAX)
+    if (n / 2 > ENGINE_PATTERN_MAX)
         return err_set(err, EINVAL, "pattern is longer than %d bytes", ENGINE_PATTERN_MAX);
     bytes.data = malloc(2 * n + 1); /* wide needs twice the text */
     if (!bytes.data)

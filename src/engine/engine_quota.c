@@ -86,12 +86,10 @@ int64_t engine_quota_refresh_s(int64_t now_s)
 {
     struct clock_text now = clock_iso(now_s);
     char first[CLOCK_ISO_MAX + 16];
-    unsigned year = 1970;
-    unsigned month = 1;
+    int month = (now.s[5] - '0') * 10 + (now.s[6] - '0');
+    int year = clock_year(now_s);
     int64_t s = now_s;
 
-    if (sscanf(now.s, "%4u-%2u", &year, &month) != 2)
-        return now_s; /* clock_iso() always writes this */
-    (void)snprintf(first, sizeof first, "%04u-%02u-01", month == 12 ? year + 1 : year, month % 12 + 1); /* fits */
+    (void)snprintf(first, sizeof first, "%04d-%02d-01", month == 12 ? year + 1 : year, month % 12 + 1); /* fits */
     return text_parse_date(first, &s) ? s : now_s;
 }

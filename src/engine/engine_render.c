@@ -121,6 +121,7 @@ json_object *engine_render_error(int code, const char *message, const char *id)
 
 struct request_id engine_render_id(void)
 {
+    static const char digits[] = "0123456789abcdef";
     static const int groups[] = { 8, 4, 4, 4, 12 };
     struct request_id id = { "" };
     uint8_t bytes[REQUEST_ID_TEXT] = { 0 };
@@ -130,7 +131,7 @@ struct request_id engine_render_id(void)
         (void)memset(bytes, 0, sizeof bytes); /* no early boot: getrandom() of so few bytes does not fail */
     for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
         for (int i = 0; i < groups[g]; i++, at++)
-            id.s[at] = g == 2 && i == 0 ? '4' : "0123456789abcdef"[bytes[at] & 15];
+            id.s[at] = digits[g == 2 && i == 0 ? 4 : bytes[at] & 15];
         id.s[at++] = '-';
     }
     id.s[REQUEST_ID_TEXT] = '\0';

@@ -35,14 +35,14 @@ CHECKED static int tcp_url(int fd, const char *address, bool has_tls, struct eng
     struct sockaddr_storage bound = { 0 };
     socklen_t n = sizeof bound;
     bool is_v6 = strchr(address, ':') != NULL;
-    in_port_t port;
+    char port[NI_MAXSERV];
 
     if (getsockname(fd, (struct sockaddr *)&bound, &n) < 0)
         return err_sys(err, "getsockname");
-    port = bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&bound)->sin6_port
-                                       : ((struct sockaddr_in *)(void *)&bound)->sin_port;
-    (void)snprintf(url->s, sizeof url->s, "%s://%s%s%s:%u", has_tls ? "https" : "http", is_v6 ? "[" : "", address,
-                   is_v6 ? "]" : "", (unsigned)ntohs(port)); /* a numeric address fits */
+    if (getnameinfo((struct sockaddr *)&bound, n, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0)
+        return err_set(err, EINVAL, "the address '%s' has no port", address);
+    (void)snprintf(url->s, sizeof url->s, "%s://%s%s%s:%s", has_tls ? "https" : "http", is_v6 ? "[" : "", address,
+                   is_v6 ? "]" : "", port); /* a numeric address fits */
     return 0;
 }
 

@@ -104,7 +104,7 @@ bool engine_walk_next(struct engine_walk *walk, struct engine_walk_entry *ret_en
     walk->opens_entry = false;
     while (walk->n_levels > 0) {
         struct level *level = &walk->levels[walk->n_levels - 1];
-        const struct dirent *name = readdir(level->dir);
+        const struct dirent *name = readdir(level->dir); /* NOLINT(concurrency-mt-unsafe): our own stream */
 
         if (!name) {
             (void)closedir(level->dir); /* only read from */

@@ -192,12 +192,23 @@ CHECKED static int write_archive(const char *path, struct engine_index *index, c
     return 0;
 }
 
-int engine_zip_make(struct engine_index *index, const struct engine_zip_config *config, const struct digest *samples,
-                    size_t n, int *ret_fd, int64_t *ret_size_bytes, struct err *err)
+CHECKED static int open_archive(const char *path, struct engine_archive *ret_archive, struct err *err)
 {
-    cleanup_(closep) int fd = -1;
+    cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st = { 0 };
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, "open '%s'", path);
+    ret_archive->size_bytes = st.st_size;
+    ret_archive->fd = steal_fd(&fd);
+    return 0;
+}
+
+int engine_zip_make(struct engine_index *index, const struct engine_zip_config *config, const struct digest *samples,
+                    size_t n, struct engine_archive *ret_archive, struct err *err)
+{
+    cleanup_(closep) int fd = -1; /* holds the name until libzip writes */
     char path[PATH_MAX];
-    struct stat st;
     int r;
 
     if (snprintf(path, sizeof path, "%s/" PREFIX "XXXXXX", config->dir) >= (int)sizeof path)
@@ -206,16 +217,10 @@ int engine_zip_make(struct engine_index *index, const struct engine_zip_config *
     if (fd < 0)
         return err_sys(err, "make '%s'", path);
     r = write_archive(path, index, config, samples, n, err);
-    closep(&fd);
-    fd = r == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (r == 0 && (fd < 0 || fstat(fd, &st) < 0))
-        r = err_sys(err, "open '%s'", path);
+    if (r == 0)
+        r = open_archive(path, ret_archive, err);
     (void)unlink(path); /* engine_zip_clean() gets what stays */
-    if (r != 0)
-        return r;
-    *ret_size_bytes = st.st_size;
-    *ret_fd = steal_fd(&fd);
-    return 0;
+    return r;
 }
 
 bool engine_zip_parse_method(const char *text, enum engine_zip_method *ret_method)
@@ -238,7 +243,7 @@ void engine_zip_clean(const char *dir)
 
     if (!stream)
         return;
-    while ((entry = readdir(stream)))
+    while ((entry = readdir(stream))) /* NOLINT(concurrency-mt-unsafe): our own stream */
         if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
             fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             clock_now_s() - st.st_mtime > LEFTOVER_AGE_S)

@@ -1,7 +1,7 @@
 /*
  * engine_zip -- the archive of a multi-download: stored members named by their hash, encrypted.
  *
- * Ownership  the descriptor is the caller's; the archive has no name any more.
+ * Ownership  the descriptor of an archive is the caller's; the archive has no name any more.
  * Errors     ENGINE_ZIP_EMPTY: none of the samples can be read any more.
  * Threads    any.
  */
@@ -19,8 +19,13 @@ struct engine_zip_config {
     const char *dir; /* for the temporary file */
 };
 
+struct engine_archive {
+    int fd;
+    int64_t size_bytes;
+};
+
 CHECKED int engine_zip_make(struct engine_index *index, const struct engine_zip_config *config,
-                            const struct digest *samples, size_t n, int *ret_fd, int64_t *ret_size_bytes,
+                            const struct digest *samples, size_t n, struct engine_archive *ret_archive,
                             struct err *err);
 
 /* "zipcrypto" or "aes"; false otherwise. */

@@ -73,17 +73,16 @@ static void check_method(enum engine_zip_method method, unsigned encryption)
     struct bench bench;
     struct stat st;
     zip_stat_t entry;
-    int64_t size = 0;
+    struct engine_archive archive = { .fd = -1 };
     zip_t *zip;
-    int fd = -1;
 
     bench_init(&bench);
     config.dir = bench.fixture.dir;
-    assert_int_equal(engine_zip_make(bench.index, &config, bench.digests, MEMBERS + 1, &fd, &size, NULL), 0);
-    assert_int_equal(fstat(fd, &st), 0);
-    assert_int_equal(size, st.st_size);
+    assert_int_equal(engine_zip_make(bench.index, &config, bench.digests, MEMBERS + 1, &archive, NULL), 0);
+    assert_int_equal(fstat(archive.fd, &st), 0);
+    assert_int_equal(archive.size_bytes, st.st_size);
     assert_int_equal(st.st_nlink, 0); /* no name is left */
-    zip = open_archive(fd);
+    zip = open_archive(archive.fd);
     assert_int_equal(zip_get_num_entries(zip, 0), MEMBERS); /* the unknown one is left out */
     for (int i = 0; i < MEMBERS; i++) {
         assert_int_equal(zip_stat_index(zip, (zip_uint64_t)i, 0, &entry), 0);
@@ -92,7 +91,7 @@ static void check_method(enum engine_zip_method method, unsigned encryption)
         expect_member(zip, &bench.digests[i], contents[i], "infected");
     }
     zip_discard(zip);
-    close(fd);
+    close(archive.fd);
     bench_done(&bench);
 }
 
@@ -112,15 +111,14 @@ static void nothing_to_pack_is_no_archive(void **unused)
 {
     struct engine_zip_config config = { .password = "infected" };
     struct bench bench;
-    int64_t size = 0;
-    int fd = -1;
+    struct engine_archive archive = { .fd = -1 };
 
     (void)unused;
     bench_init(&bench);
     config.dir = bench.fixture.dir;
-    assert_int_equal(engine_zip_make(bench.index, &config, &bench.digests[MEMBERS], 1, &fd, &size, NULL),
+    assert_int_equal(engine_zip_make(bench.index, &config, &bench.digests[MEMBERS], 1, &archive, NULL),
                      ENGINE_ZIP_EMPTY);
-    assert_int_equal(fd, -1);
+    assert_int_equal(archive.fd, -1);
     bench_done(&bench);
 }
 
