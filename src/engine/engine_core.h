@@ -46,6 +46,7 @@ struct engine_call {
     struct digest digest;                     /* download-files */
     struct request_id id;                     /* requests, samples-fetch */
     json_object *errors;                      /* of a success, for instance unknown samples */
+    int64_t deadline_ms;                      /* monotonic; how long the first pass is waited for */
     int64_t cost;                             /* units of quota */
 };
 
@@ -94,8 +95,8 @@ const char *engine_login_bearer(const char *authorization);
 /* Where a region's service lives; "" for an unknown name. */
 const char *engine_login_base_url(const char *region);
 
-/* Looks a sample up; while the first pass still runs, waits some seconds for it. */
-CHECKED int engine_find_sample(struct engine *engine, const struct digest *digest, struct sample *ret_sample,
+/* Looks a sample up; while the first pass still runs, waits for it until the request's deadline. */
+CHECKED int engine_find_sample(const struct engine_call *call, const struct digest *digest, struct sample *ret_sample,
                                struct err *err);
 
 /* A 500 reply in the operation's shape; the words of `err` go to the log only. */

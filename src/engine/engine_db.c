@@ -24,6 +24,7 @@ static const char schema_1[] =
 static const char *const migrations[] = { schema_1 };
 
 static const char *const texts[ENGINE_SQL_N] = {
+    /* NOLINTBEGIN(bugprone-suspicious-missing-comma): long statements are cut */
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
@@ -53,6 +54,7 @@ static const char *const texts[ENGINE_SQL_N] = {
     [SQL_QUOTA_GET] = "SELECT n FROM quota WHERE month = ?1 AND kind = ?2",
     [SQL_QUOTA_ADD] = "INSERT INTO quota(month, kind, n) VALUES(?1, ?2, ?3)"
                       " ON CONFLICT(month, kind) DO UPDATE SET n = n + ?3",
+    /* NOLINTEND(bugprone-suspicious-missing-comma) */
 };
 
 static int fail(sqlite3 *sql, struct err *err, const char *what)

@@ -79,7 +79,7 @@ CHECKED static int describe(struct engine_call *call, const char *id, json_objec
         add_to(errors, engine_render_error(400, "not a SHA-256", id));
         return 0;
     }
-    r = engine_find_sample(call->engine, &digest, &sample, err);
+    r = engine_find_sample(call, &digest, &sample, err);
     if (r == ENGINE_INDEX_ABSENT)
         add_to(errors, engine_render_error(404, "sample not found", digest_format(&digest).s));
     else if (r == 0)
@@ -126,7 +126,7 @@ void engine_ops_download(struct engine_call *call)
     struct sample sample;
     struct err err = { 0 };
     int64_t size = 0;
-    int r = engine_find_sample(engine, &call->digest, &sample, &err);
+    int r = engine_find_sample(call, &call->digest, &sample, &err);
 
     if (r == 0)
         r = engine_index_open(engine->index, &call->digest, &fd, &size, &err);

@@ -70,7 +70,7 @@ bool engine_prepare_multi(struct engine_call *call)
     if (json_object_object_get_ex(call->body, "samples", &samples))
         call->reply->samples = json_object_get(samples);
     for (size_t i = 0; i < query->n_samples; i++) {
-        int r = engine_find_sample(call->engine, &query->samples[i], &sample, &err);
+        int r = engine_find_sample(call, &query->samples[i], &sample, &err);
 
         if (r < 0)
             return refuse_or_fail(call, &err);

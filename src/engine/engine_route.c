@@ -244,7 +244,12 @@ const char *engine_route_step(size_t at)
 
 void engine_route_serve(struct engine *engine, const struct engine_request *request, struct engine_reply *reply)
 {
-    struct engine_call call = { .engine = engine, .request = request, .reply = reply };
+    struct engine_call call = {
+        .engine = engine,
+        .request = request,
+        .reply = reply,
+        .deadline_ms = clock_mono_ms() + INDEX_WAIT_MS,
+    };
 
     for (size_t i = 0; i < ARRAY_SIZE(steps) && steps[i].passes(&call); i++)
         ;
@@ -253,18 +258,20 @@ void engine_route_serve(struct engine *engine, const struct engine_request *requ
     engine_query_done(&call.query);
 }
 
-int engine_find_sample(struct engine *engine, const struct digest *digest, struct sample *ret_sample, struct err *err)
+int engine_find_sample(const struct engine_call *call, const struct digest *digest, struct sample *ret_sample,
+                       struct err *err)
 {
-    int64_t end_ms = clock_mono_ms() + INDEX_WAIT_MS;
-    bool is_ready;
+    struct engine *engine = call->engine;
+    bool may_wait;
     int r;
 
     do {
-        is_ready = engine_index_wait(engine->index, 0);
+        may_wait = !engine_index_wait(engine->index, 0) && clock_mono_ms() < call->deadline_ms &&
+                   !atomic_load(&engine->is_stopping);
         r = engine_index_find(engine->index, digest, ret_sample, err);
-        if (r == ENGINE_INDEX_ABSENT && !is_ready)
+        if (r == ENGINE_INDEX_ABSENT && may_wait)
             (void)engine_index_wait(engine->index, INDEX_STEP_MS); /* the loop looks again */
-    } while (r == ENGINE_INDEX_ABSENT && !is_ready && clock_mono_ms() < end_ms && !atomic_load(&engine->is_stopping));
+    } while (r == ENGINE_INDEX_ABSENT && may_wait);
     return r;
 }
 
