@@ -27,7 +27,7 @@
 #include "tree/tree.h"
 #include "util/log.h"
 
-enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250 };
+enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250, POLL_ABSENT_MS = 10 * 60 * 1000 };
 
 /* Everything that is running, in the order of its start. */
 struct program {
@@ -120,6 +120,7 @@ static int start_files(struct program *program, struct err *err)
                 .store = program->store,
                 .poll_first_ms = is_local ? POLL_LOCAL_MS : POLL_FIRST_MS,
                 .poll_max_ms = POLL_MAX_MS,
+                .poll_absent_ms = POLL_ABSENT_MS,
                 .yara_check = config->yara_check,
             },
             &program->cache, err) < 0)

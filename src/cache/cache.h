@@ -39,7 +39,8 @@ struct cache_config {
     struct store *store;
     int64_t poll_first_ms; /* after the submission; then growing to … */
     int64_t poll_max_ms;
-    bool yara_check; /* compile a rule before it is sent */
+    int64_t poll_absent_ms; /* how long the service must deny a request before it counts as failed */
+    bool yara_check;        /* compile a rule before it is sent */
 };
 
 struct cache;

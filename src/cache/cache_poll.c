@@ -15,13 +15,16 @@
 enum {
     POLL_REQUESTS_MAX = 100000, /* unfinished ones that are followed at a time */
     POLL_QUEUED_MS = 15000,     /* between two attempts to send what is queued */
-    POLL_LIST_MS = 2000,        /* between two looks for requests of other processes */
+    POLL_LIST_MS = 1000,        /* between two looks for what other processes did */
+    POLL_ABSENT_MIN = 5,        /* so often, and for so long, must the service deny a request before it is given up: */
 };
 
 struct poll {
     struct store_request request;
     int64_t next_ms;
     int64_t wait_ms;
+    int n_absent;      /* answers "unknown" in a row */
+    int64_t absent_ms; /* when the first of them came */
 };
 
 /* The unfinished requests as the store lists them, growing. */
@@ -69,9 +72,13 @@ static void refresh(struct cache *cache)
     for (size_t i = 0; polls && i < found.n; i++) {
         const struct poll *known = known_poll(cache, found.items[i].row);
 
+        if (known)
+            polls[i] = *known;
         polls[i].request = found.items[i];
-        polls[i].wait_ms = known ? known->wait_ms : cache->config.poll_first_ms;
-        polls[i].next_ms = known ? known->next_ms : clock_mono_ms() + cache->config.poll_first_ms;
+        if (!known) {
+            polls[i].wait_ms = cache->config.poll_first_ms;
+            polls[i].next_ms = clock_mono_ms() + cache->config.poll_first_ms;
+        }
     }
     if (polls) {
         free(cache->polls);
@@ -105,12 +112,17 @@ static void finish(struct cache *cache, struct store_request *request, const str
     cache_changed(cache);
 }
 
-/* The service forgot it, or never knew it. */
-static void finish_unknown(struct cache *cache, struct store_request *request)
+/* The service says that it does not know it. It was paid for, so one odd answer, or one mount against another service,
+ * must not end it: only when that stays so is it given up. */
+static void deny(struct cache *cache, struct poll *poll)
 {
     struct api_result result = { .state = REQUEST_FAILED, .reason = "the service does not know this request any more" };
 
-    finish(cache, request, &result);
+    if (poll->n_absent++ == 0)
+        poll->absent_ms = clock_mono_ms();
+    if (poll->n_absent < POLL_ABSENT_MIN || clock_mono_ms() - poll->absent_ms < cache->config.poll_absent_ms)
+        return;
+    finish(cache, &poll->request, &result);
 }
 
 static void ask(struct cache *cache, struct poll *poll)
@@ -121,8 +133,10 @@ static void ask(struct cache *cache, struct poll *poll)
 
     cache_count(cache, &cache->health.n_polls, 1);
     r = cache_note(cache, api_request(cache->api, &poll->request.id, &result, &err), &err);
+    if (r == 0)
+        poll->n_absent = 0;
     if (r == API_ABSENT)
-        finish_unknown(cache, &poll->request);
+        deny(cache, poll);
     else if (r == 0 && result.state != REQUEST_INPROGRESS)
         finish(cache, &poll->request, &result);
     else if (r < 0 && r != -ECANCELED)
@@ -170,9 +184,14 @@ void *cache_poll_main(void *closure)
     struct cache *cache = closure;
     uint64_t seen = 0;
     int64_t queued_ms = 0;
+    int64_t version = store_version(cache->store);
     int64_t sleep_ms;
 
     do {
+        if (store_version(cache->store) != version) { /* by us or by another mount of this profile */
+            version = store_version(cache->store);
+            cache_changed(cache);
+        }
         if (clock_mono_ms() >= queued_ms) {
             cache_submit_queued(cache);
             queued_ms = clock_mono_ms() + POLL_QUEUED_MS;

@@ -19,7 +19,7 @@
 #include "util/log.h"
 #include "util/text.h"
 
-enum { SUBMIT_ROWS_MAX = 1000 };
+enum { SUBMIT_ROWS_MAX = 1000, SUBMIT_OPTIONS_MAX = 1024 };
 
 /* What becomes of an entry whose request surely was not accepted: later may help, or it will not. */
 static const int worth_queueing[] = { ENETUNREACH, ETIMEDOUT, EAGAIN, EREMOTEIO, ECANCELED };
@@ -32,17 +32,36 @@ static bool is_worth_queueing(int code)
     return false;
 }
 
-/* The host-wide lock of an entry, so that one process sends it and the others can tell that one does. */
+/* A host-wide lock, by what it is about: the entry (one process sends it, others can tell) or the text. */
+static int lock_about(struct cache *cache, const char *about, size_t n, const volatile bool *cancel, int *ret_fd,
+                      struct err *err)
+{
+    struct digest digest;
+    int r = digest_of(about, n, &digest, err);
+
+    return r < 0 ? r : store_digest_lock(cache->store, &digest, cancel, ret_fd, err);
+}
+
 static int entry_lock(struct cache *cache, int64_t row, const volatile bool *cancel, int *ret_fd, struct err *err)
 {
-    char key[64];
-    struct digest digest;
-    int n = snprintf(key, sizeof key, "malqueryfs entry %lld", (long long)row);
-    int r = digest_of(key, (size_t)n, &digest, err);
+    char about[64];
+    int n = snprintf(about, sizeof about, "malqueryfs entry %lld", (long long)row);
 
-    if (r < 0)
-        return r;
-    return store_digest_lock(cache->store, &digest, cancel, ret_fd, err);
+    return lock_about(cache, about, (size_t)n, cancel, ret_fd, err);
+}
+
+static int text_lock(struct cache *cache, const struct store_sent *sent, int *ret_fd, struct err *err)
+{
+    struct buf about = BUF_INIT(QUERY_RULE_MAX + SUBMIT_OPTIONS_MAX);
+    int r;
+
+    buf_printf(&about, "malqueryfs text %d %s ", (int)sent->dir, sent->options);
+    buf_append(&about, sent->text, sent->n);
+    r = buf_check(&about, err, "a lock");
+    if (r == 0)
+        r = lock_about(cache, buf_text(&about), about.n, &cache->stop_waiting, ret_fd, err);
+    buf_done(&about);
+    return r;
 }
 
 /* Sets state and words; the caller's error stays what it was. Returns -err->code, or the disk's failure. */
@@ -56,30 +75,24 @@ static int settle(struct cache *cache, const struct store_entry *entry, enum sto
     return -err->code;
 }
 
-/* Our own check; on success entry->options has what will be sent. */
-static int check(struct cache *cache, struct store_entry *entry, const struct buf *text, struct query_options *options,
+/* Our own check; `printed` gets the options that will be sent. */
+static int check(struct cache *cache, const struct buf *text, struct query_options *options, struct buf *printed,
                  struct err *err)
 {
-    struct buf printed = BUF_INIT(sizeof entry->options - 1);
     int r = rule_options(buf_text(text), text->n, options, err);
 
     if (r == 0)
         r = rule_check(buf_text(text), text->n, cache->config.yara_check, err);
-    rule_options_print(options, &printed);
-    if (r == 0)
-        r = buf_check(&printed, err, "the options");
-    if (r == 0)
-        (void)text_copy(entry->options, sizeof entry->options, buf_text(&printed)); /* the limits are equal */
-    buf_done(&printed);
-    return r;
+    rule_options_print(options, printed);
+    return r < 0 ? r : buf_check(printed, err, "the options");
 }
 
 /* Shows the request of an earlier submission with the same text and options. STORE_ABSENT: there is none that helps. */
-static int show_same(struct cache *cache, struct store_entry *entry, const struct buf *text, struct err *err)
+static int show_same(struct cache *cache, int64_t row, const struct store_sent *sent, struct err *err)
 {
     struct store_entry same;
     struct store_request request;
-    int r = store_entry_find_same(cache->store, entry->dir, buf_text(text), text->n, entry->options, &same, err);
+    int r = store_entry_find_same(cache->store, sent->dir, sent->text, sent->n, sent->options, &same, err);
 
     if (r != 0)
         return r;
@@ -88,17 +101,15 @@ static int show_same(struct cache *cache, struct store_entry *entry, const struc
         return r;
     if (request.state == REQUEST_FAILED)
         return STORE_ABSENT;
-    entry->state = STORE_ENTRY_SUBMITTED;
-    entry->has_request = true;
-    entry->request = same.request;
-    entry->error[0] = '\0';
-    return store_entry_put(cache->store, entry, buf_text(text), text->n, err);
+    r = store_entry_show(cache->store, row, sent, &same.request, err);
+    return r < 0 ? r
+                 : 0; /* STORE_ABSENT: it was edited or deleted meanwhile, and whoever did that goes on from there */
 }
 
-static int accepted(struct cache *cache, const struct store_entry *entry, const struct request_id *id, int32_t limit,
-                    struct err *err)
+static int accepted(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
+                    const struct request_id *id, int32_t limit, struct err *err)
 {
-    int r = store_entry_accepted(cache->store, entry->row, id, QUERY_HUNT, limit, clock_now_s(), err);
+    int r = store_entry_accepted(cache->store, entry->row, sent, id, QUERY_HUNT, limit, clock_now_s(), err);
 
     cache_count(cache, &cache->health.n_submissions, 1);
     if (r < 0) /* the service has it and the disk does not: the log is the last place for the id */
@@ -110,21 +121,21 @@ static int accepted(struct cache *cache, const struct store_entry *entry, const 
     return r < 0 ? r : 0; /* STORE_ABSENT: deleted meanwhile; the request is kept */
 }
 
-static int send_rule(struct cache *cache, struct store_entry *entry, const struct buf *text,
+static int send_rule(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
                      const struct query_options *options, struct err *err)
 {
     struct request_id id;
-    bool sent = false;
-    int r = store_entry_set_state(cache->store, entry->row, STORE_ENTRY_SUBMITTING, NULL, NULL, err);
+    bool may_have_arrived = false;
+    int r = store_entry_begin(cache->store, entry->row, sent, err);
 
-    if (r < 0)
-        return r;
+    if (r != 0)
+        return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
     cache_changed(cache);
-    r = cache_note(cache, api_hunt(cache->api, buf_text(text), text->n, options, &id, &sent, err), err);
+    r = cache_note(cache, api_hunt(cache->api, sent->text, sent->n, options, &id, &may_have_arrived, err), err);
     if (r == 0)
-        return accepted(cache, entry, &id, options->limit, err);
+        return accepted(cache, entry, sent, &id, options->limit, err);
     (void)err_wrap(err, "hunt '%s'", entry->name); /* the code stays */
-    if (sent)
+    if (may_have_arrived)
         return settle(cache, entry, STORE_ENTRY_FAILED, err);
     if (is_worth_queueing(err->code)) {
         (void)settle(cache, entry, STORE_ENTRY_QUEUED, err); /* its reason is in `error`; close() succeeds */
@@ -133,24 +144,53 @@ static int send_rule(struct cache *cache, struct store_entry *entry, const struc
     return settle(cache, entry, STORE_ENTRY_REJECTED, err);
 }
 
-static int submit_text(struct cache *cache, struct store_entry *entry, const struct buf *text, struct err *err)
+/* With the text locked on this host, so that the same text under two names is one hunt. */
+static int show_or_send(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
+                        const struct query_options *options, struct err *err)
+{
+    int fd = -1;
+    int r = text_lock(cache, sent, &fd, err);
+
+    if (r == STORE_BUSY)
+        return err_set(err, ECANCELED, "the mount is ending");
+    if (r < 0)
+        return r;
+    r = show_same(cache, entry->row, sent, err);
+    if (r == STORE_ABSENT)
+        r = send_rule(cache, entry, sent, options, err);
+    else
+        cache_changed(cache);
+    store_digest_unlock(fd);
+    return r;
+}
+
+static int submit_text(struct cache *cache, const struct store_entry *entry, const struct buf *text, struct err *err)
 {
     struct query_options options = QUERY_OPTIONS_NONE;
-    int r = check(cache, entry, text, &options, err);
+    struct buf printed = BUF_INIT(SUBMIT_OPTIONS_MAX);
+    int r = check(cache, text, &options, &printed, err);
 
-    if (r == -EINVAL || r == -EFBIG)
-        return settle(cache, entry, STORE_ENTRY_REJECTED, err);
-    if (r < 0)
-        return r;
-    r = show_same(cache, entry, text, err);
-    if (r <= 0) {
-        cache_changed(cache);
-        return r;
+    if (r == 0) {
+        struct store_sent sent = {
+            .dir = entry->dir, .text = buf_text(text), .n = text->n, .options = buf_text(&printed)
+        };
+
+        r = show_or_send(cache, entry, &sent, &options, err);
+    } else if (r == -EINVAL || r == -EFBIG) {
+        r = settle(cache, entry, STORE_ENTRY_REJECTED, err);
     }
-    r = store_entry_put(cache->store, entry, buf_text(text), text->n, err); /* the options, exactly */
-    if (r < 0)
-        return r;
-    return send_rule(cache, entry, text, &options, err);
+    buf_done(&printed);
+    return r;
+}
+
+/* What another thread or process made of it while we waited for the lock. */
+static int verdict_of(const struct store_entry *entry, struct err *err)
+{
+    if (entry->state == STORE_ENTRY_REJECTED)
+        return err_set(err, EINVAL, "%s", entry->error);
+    if (entry->state == STORE_ENTRY_FAILED)
+        return err_set(err, EREMOTEIO, "%s", entry->error);
+    return 0;
 }
 
 static int submit_locked(struct cache *cache, int64_t row, struct err *err)
@@ -159,14 +199,15 @@ static int submit_locked(struct cache *cache, int64_t row, struct err *err)
     struct store_entry entry;
     int r = store_entry_get_row(cache->store, row, &entry, err);
 
-    if (r == STORE_ABSENT || (r == 0 && entry.state == STORE_ENTRY_SUBMITTED))
-        return 0; /* deleted, or another thread was faster */
-    if (r == 0)
-        r = store_entry_text(cache->store, row, &text, err);
+    if (r != 0)
+        return r < 0 ? r : 0;              /* deleted */
+    if (entry.state != STORE_ENTRY_QUEUED) /* only what is surely not accepted yet may be sent */
+        return verdict_of(&entry, err);
+    r = store_entry_text(cache->store, row, &text, err);
     if (r == 0)
         r = submit_text(cache, &entry, &text, err);
     buf_done(&text);
-    return r;
+    return r == STORE_ABSENT ? 0 : r;
 }
 
 int cache_submit(struct cache *cache, int64_t row, struct err *err)

@@ -181,14 +181,32 @@ CHECKED int store_entry_text_size(struct store *store, int64_t row, int64_t *ret
 CHECKED int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
                                   const char *trace, struct err *err);
 
+/* What is about to be sent, or was: the text and options that left, whatever the entry holds meanwhile. */
+struct store_sent {
+    enum store_dir dir;
+    const char *text;
+    size_t n;
+    const char *options; /* name=value lines */
+};
+
+/*
+ * The intent: QUEUED → SUBMITTING with these options, if the entry still is queued with this very text. STORE_ABSENT:
+ * it was deleted, edited or sent by somebody else meanwhile, so nothing may be sent.
+ */
+CHECKED int store_entry_begin(struct store *store, int64_t row, const struct store_sent *sent, struct err *err);
+
+/* The same check, but QUEUED → SUBMITTED with a request that exists already. STORE_ABSENT likewise. */
+CHECKED int store_entry_show(struct store *store, int64_t row, const struct store_sent *sent,
+                             const struct request_id *id, struct err *err);
+
 /*
  * The service accepted it: in one transaction the request is added as inprogress, text and options are noted as sent,
- * and the entry becomes SUBMITTED without an error. STORE_ABSENT: the entry was removed meanwhile; the request is kept.
+ * and the entry becomes SUBMITTED, or DRAFT when the user has written another text meanwhile. STORE_ABSENT: the entry
+ * was removed; the request is kept all the same.
  */
-CHECKED int store_entry_accepted(struct store *store, int64_t row, const struct request_id *id, enum query_kind kind,
-                                 int32_t limit, int64_t now_s, struct err *err);
-
-/* Within its directory. STORE_EXISTS: another entry has that name. */
+CHECKED int store_entry_accepted(struct store *store, int64_t row, const struct store_sent *sent,
+                                 const struct request_id *id, enum query_kind kind, int32_t limit, int64_t now_s,
+                                 struct err *err);
 CHECKED int store_entry_rename(struct store *store, int64_t row, const char *name, const char *suffix, struct err *err);
 
 /* Its requests stay. */

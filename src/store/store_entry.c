@@ -302,81 +302,100 @@ CHECKED static int digest_of_sent(enum store_dir dir, const char *options, const
     return r < 0 ? r : digest_stream_end(stream, ret_digest, err);
 }
 
-/* The digest of what an entry holds now. STORE_ABSENT: no such entry. */
-CHECKED static int digest_of_entry_locked(struct store *store, int64_t row, struct digest *ret_digest, struct err *err)
-    REQUIRES(&store->db.lock);
+CHECKED static int put_sent_locked(struct store *store, int64_t request_row, const struct store_sent *sent,
+                                   struct err *err) REQUIRES(&store->db.lock);
 
-static int digest_of_entry_locked(struct store *store, int64_t row, struct digest *ret_digest, struct err *err)
-{
-    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_SENT_SOURCE);
-    char options[ENTRY_OPTIONS_MAX];
-    const void *text;
-    int r;
-
-    store_query_int(&query, row);
-    r = store_query_step(&query, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return STORE_ABSENT;
-    store_query_column_text(&query, 1, options, sizeof options);
-    text = sqlite3_column_blob(query.statement, 2);
-    return digest_of_sent((enum store_dir)store_query_column_int(&query, 0), options, text ? text : "",
-                          (size_t)sqlite3_column_bytes(query.statement, 2), ret_digest, err);
-}
-
-CHECKED static int put_sent_locked(struct store *store, int64_t request_row, int64_t entry_row,
-                                   const struct digest *digest, struct err *err) REQUIRES(&store->db.lock);
-
-static int put_sent_locked(struct store *store, int64_t request_row, int64_t entry_row, const struct digest *digest,
-                           struct err *err)
+static int put_sent_locked(struct store *store, int64_t request_row, const struct store_sent *sent, struct err *err)
 {
     cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_SENT_PUT);
+    struct digest digest;
+    int r = digest_of_sent(sent->dir, sent->options, sent->text, sent->n, &digest, err);
 
+    if (r < 0)
+        return r;
     store_query_int(&query, request_row);
-    store_query_blob(&query, digest->bytes, DIGEST_BYTES);
-    store_query_int(&query, entry_row);
+    store_query_blob(&query, digest.bytes, DIGEST_BYTES);
+    store_query_text(&query, sent->options);
+    store_query_blob(&query, sent->text, sent->n);
     return store_query_run(&query, err);
 }
 
-CHECKED static int set_accepted_locked(struct store *store, const struct store_new_request *request, struct err *err)
-    REQUIRES(&store->db.lock);
+/* Runs an UPDATE … RETURNING; STORE_ABSENT when it changed nothing. */
+CHECKED static int changed_one(struct store_query *query, struct err *err)
+{
+    int first = store_query_step(query, err);
+    int r = first == STORE_ROW ? store_query_run(query, err) : first;
 
-static int set_accepted_locked(struct store *store, const struct store_new_request *request, struct err *err)
+    if (r < 0)
+        return r;
+    return first == STORE_ROW ? 0 : STORE_ABSENT;
+}
+
+int store_entry_begin(struct store *store, int64_t row, const struct store_sent *sent, struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_BEGIN);
+
+        store_query_int(&query, row);
+        store_query_blob(&query, sent->text, sent->n);
+        store_query_text(&query, sent->options);
+        r = changed_one(&query, err);
+    }
+    lock_release(&store->db.lock);
+    return r;
+}
+
+int store_entry_show(struct store *store, int64_t row, const struct store_sent *sent, const struct request_id *id,
+                     struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_SHOW);
+
+        store_query_int(&query, row);
+        store_query_blob(&query, sent->text, sent->n);
+        store_query_text(&query, sent->options);
+        store_query_text(&query, id->s);
+        r = changed_one(&query, err);
+    }
+    lock_release(&store->db.lock);
+    return r;
+}
+
+CHECKED static int accepted_locked(struct store *store, const struct store_new_request *request,
+                                   const struct store_sent *sent, struct err *err) REQUIRES(&store->db.lock);
+
+static int accepted_locked(struct store *store, const struct store_new_request *request, const struct store_sent *sent,
+                           struct err *err)
 {
     cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_ACCEPTED);
-
-    store_query_int(&query, request->entry_row);
-    store_query_text(&query, request->id->s);
-    store_query_int(&query, request->now_s);
-    return store_query_run(&query, err);
-}
-
-CHECKED static int accepted_locked(struct store *store, const struct store_new_request *request, struct err *err)
-    REQUIRES(&store->db.lock);
-
-static int accepted_locked(struct store *store, const struct store_new_request *request, struct err *err)
-{
-    struct store_new_request orphan = *request;
-    struct digest digest;
+    struct store_new_request kept = *request;
     int64_t row = 0;
     int found;
     int r;
 
-    found = digest_of_entry_locked(store, request->entry_row, &digest, err);
+    store_query_int(&query, request->entry_row);
+    store_query_text(&query, request->id->s);
+    store_query_int(&query, request->now_s);
+    store_query_blob(&query, sent->text, sent->n);
+    found = changed_one(&query, err);
     if (found < 0)
         return found;
     if (found == STORE_ABSENT)
-        orphan.entry_row = 0; /* the id is kept in any case: a lost id is a lost hunt */
-    r = store_request_put_locked(store, &orphan, &row, err);
-    if (r < 0 || found == STORE_ABSENT)
-        return r < 0 ? r : STORE_ABSENT;
-    r = put_sent_locked(store, row, request->entry_row, &digest, err);
-    return r < 0 ? r : set_accepted_locked(store, request, err);
+        kept.entry_row = 0; /* the id is kept in any case: a lost id is a lost hunt */
+    r = store_request_put_locked(store, &kept, &row, err);
+    if (r == 0)
+        r = put_sent_locked(store, row, sent, err);
+    return r < 0 ? r : found;
 }
 
-int store_entry_accepted(struct store *store, int64_t row, const struct request_id *id, enum query_kind kind,
-                         int32_t limit, int64_t now_s, struct err *err)
+int store_entry_accepted(struct store *store, int64_t row, const struct store_sent *sent, const struct request_id *id,
+                         enum query_kind kind, int32_t limit, int64_t now_s, struct err *err)
 {
     struct store_new_request request = { .id = id, .kind = kind, .limit = limit, .now_s = now_s, .entry_row = row };
     int r;
@@ -384,7 +403,7 @@ int store_entry_accepted(struct store *store, int64_t row, const struct request_
     lock_acquire(&store->db.lock);
     r = store_db_begin(&store->db, err);
     if (r == 0)
-        r = store_db_end(&store->db, accepted_locked(store, &request, err), err);
+        r = store_db_end(&store->db, accepted_locked(store, &request, sent, err), err);
     lock_release(&store->db.lock);
     return r;
 }

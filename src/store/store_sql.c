@@ -59,15 +59,17 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_ENTRY_TEXT] = "SELECT text FROM entry WHERE row = ?1",
     [SQL_ENTRY_TEXT_SIZE] = "SELECT length(text) FROM entry WHERE row = ?1",
     [SQL_ENTRY_SET_STATE] = "UPDATE entry SET state = ?2, error = ?3, trace = ?4, changed = ?5 WHERE row = ?1",
-    [SQL_ENTRY_ACCEPTED] =
-        "UPDATE entry SET state = 3, request = ?2, changed = ?3, error = '', trace = '' WHERE row = ?1",
+    [SQL_ENTRY_BEGIN] = "UPDATE entry SET state = 2, options = ?3, error = '', trace = ''"
+                        " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
+    [SQL_ENTRY_SHOW] = "UPDATE entry SET state = 3, options = ?3, request = ?4, error = '', trace = ''"
+                       " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
+    [SQL_ENTRY_ACCEPTED] = "UPDATE entry SET state = CASE WHEN text = ?4 THEN 3 ELSE 0 END,"
+                           " request = ?2, changed = ?3, error = '', trace = '' WHERE row = ?1 RETURNING row",
     [SQL_ENTRY_RENAME] = "UPDATE entry SET name = ?2, suffix = ?3 WHERE row = ?1",
     [SQL_ENTRY_DELETE] = "DELETE FROM entry WHERE row = ?1",
     [SQL_ENTRY_LIST] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 ORDER BY name",
 
-    [SQL_SENT_SOURCE] = "SELECT dir, options, text FROM entry WHERE row = ?1",
-    [SQL_SENT_PUT] = "INSERT OR REPLACE INTO sent (request, digest, options, text)"
-                     " SELECT ?1, ?2, options, text FROM entry WHERE row = ?3",
+    [SQL_SENT_PUT] = "INSERT OR REPLACE INTO sent (request, digest, options, text) VALUES (?1, ?2, ?3, ?4)",
     [SQL_SENT_FIND] = "SELECT request.id, request.entry FROM sent JOIN request ON request.row = sent.request"
                       " WHERE sent.digest = ?1 ORDER BY request.state = 2, request.row DESC LIMIT 1",
     [SQL_SENT_TEXT] = "SELECT text FROM sent WHERE request = ?1",

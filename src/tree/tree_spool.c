@@ -156,9 +156,9 @@ static enum store_entry_state next_state(const struct tree *tree, const struct s
     bool under_way = entry->state == STORE_ENTRY_SUBMITTED || entry->state == STORE_ENTRY_SUBMITTING ||
                      entry->state == STORE_ENTRY_QUEUED;
 
-    if (is_same && under_way)
+    if (is_same && (under_way || entry->state == STORE_ENTRY_FAILED))
         return entry->state;
-    if (entry->has_request && !tree->config.resubmit)
+    if ((entry->has_request || entry->state == STORE_ENTRY_SUBMITTING) && !tree->config.resubmit)
         return STORE_ENTRY_DRAFT;
     return STORE_ENTRY_QUEUED; /* sent at once, or after a death in between at the next mount */
 }
@@ -182,6 +182,10 @@ int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const 
         return r;
     if (entry.row) {
         next = next_state(tree, &entry, is_same);
+        if (is_same && next == STORE_ENTRY_FAILED) /* it may be running: sending it again is for the user to say */
+            return err_set(err, EREMOTEIO,
+                           "'%s' may have been accepted (%s); delete it and write it again to send it anyway", base,
+                           entry.error);
         if (is_same && next == entry.state)
             return 0;
     }

@@ -34,7 +34,13 @@ static struct store_entry get(struct fixture *fixture, const char *name)
 
 static int accept_it(struct fixture *fixture, int64_t row, const struct request_id *id)
 {
-    return store_entry_accepted(fixture->store, row, id, QUERY_HUNT, 5, 1000, &fixture->err);
+    cleanup_(buf_done) struct buf text = BUF_INIT(1000);
+    struct store_sent sent = { .dir = STORE_HUNTS, .options = "limit=5\n" };
+
+    (void)store_entry_text(fixture->store, row, &text, &fixture->err); /* a removed entry has none */
+    sent.text = buf_text(&text);
+    sent.n = text.n;
+    return store_entry_accepted(fixture->store, row, &sent, id, QUERY_HUNT, 5, 1000, &fixture->err);
 }
 
 static void what_was_put_comes_back_by_name(void **state)
@@ -293,6 +299,40 @@ static void accepted_takes_over_an_adopted_request(void **state)
     assert_int_equal(request.limit, 5);
 }
 
+static void a_text_that_was_edited_on_the_way_becomes_a_draft(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_entry entry = put_text(fixture, "a", STORE_ENTRY_QUEUED, "rule b { condition: true }");
+    struct store_sent sent = { .dir = STORE_HUNTS, .text = rule, .n = strlen(rule), .options = "limit=5\n" };
+    cleanup_(buf_done) struct buf text = BUF_INIT(1000);
+    struct store_request request;
+
+    assert_int_equal(
+        store_entry_accepted(fixture->store, entry.row, &sent, &id_one, QUERY_HUNT, 5, 1000, &fixture->err), 0);
+    entry = get(fixture, "a");
+    assert_int_equal(entry.state, STORE_ENTRY_DRAFT);
+    assert_string_equal(entry.request.s, id_one.s);
+    assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
+    assert_int_equal(store_request_text(fixture->store, request.row, &text, &fixture->err), 0);
+    assert_string_equal(buf_text(&text), rule);
+}
+
+static void only_a_queued_entry_with_this_text_may_be_sent(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_entry entry = put(fixture, "a");
+    struct store_sent sent = { .dir = STORE_HUNTS, .text = rule, .n = strlen(rule), .options = "limit=7\n" };
+
+    assert_int_equal(store_entry_begin(fixture->store, entry.row, &sent, &fixture->err), 0);
+    assert_int_equal(get(fixture, "a").state, STORE_ENTRY_SUBMITTING);
+    assert_string_equal(get(fixture, "a").options, "limit=7\n");
+    assert_int_equal(store_entry_begin(fixture->store, entry.row, &sent, &fixture->err), STORE_ABSENT);
+    entry = put_text(fixture, "b", STORE_ENTRY_QUEUED, "rule b { condition: true }");
+    assert_int_equal(store_entry_begin(fixture->store, entry.row, &sent, &fixture->err), STORE_ABSENT);
+    assert_int_equal(store_entry_show(fixture->store, entry.row, &sent, &id_one, &fixture->err), STORE_ABSENT);
+    assert_int_equal(get(fixture, "b").state, STORE_ENTRY_QUEUED);
+}
+
 static void rename_changes_name_and_suffix(void **state)
 {
     struct fixture *fixture = *state;
@@ -491,6 +531,8 @@ int main(void)
         STORE_TEST(accepted_is_all_or_nothing),
         STORE_TEST(accepted_keeps_the_request_of_an_entry_that_was_removed),
         STORE_TEST(accepted_takes_over_an_adopted_request),
+        STORE_TEST(a_text_that_was_edited_on_the_way_becomes_a_draft),
+        STORE_TEST(only_a_queued_entry_with_this_text_may_be_sent),
         STORE_TEST(rename_changes_name_and_suffix),
         STORE_TEST(rename_refuses_a_name_that_is_taken),
         STORE_TEST(rename_to_its_own_name_changes_the_suffix),

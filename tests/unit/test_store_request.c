@@ -231,7 +231,11 @@ static void what_was_sent_is_kept_when_the_entry_changes(void **state)
     cleanup_(buf_done) struct buf text = BUF_INIT(100);
 
     assert_int_equal(store_entry_put(fixture->store, &entry, "sent", 4, &fixture->err), 0);
-    assert_int_equal(store_entry_accepted(fixture->store, entry.row, &id_one, QUERY_HUNT, 5, 1, &fixture->err), 0);
+    assert_int_equal(
+        store_entry_accepted(fixture->store, entry.row,
+                             &(struct store_sent){ .dir = STORE_HUNTS, .text = "sent", .n = 4, .options = "" }, &id_one,
+                             QUERY_HUNT, 5, 1, &fixture->err),
+        0);
     assert_int_equal(store_entry_put(fixture->store, &entry, "edited", 6, &fixture->err), 0);
     assert_int_equal(store_request_text(fixture->store, get(fixture, &id_one).row, &text, &fixture->err), 0);
     assert_string_equal(buf_text(&text), "sent");
