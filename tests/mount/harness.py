@@ -107,17 +107,22 @@ def mount_flags(mountpoint: Path) -> str | None:
     return None
 
 
+def _look(read: Callable[[], bytes]) -> bytes:
+    """Nothing, when the process is gone or closed to us."""
+    try:
+        return read()
+    except OSError:
+        return b""
+
+
 def processes_of(directory: Path) -> dict[int, str]:
     """Processes that name `directory` in their arguments or work in it; never this one."""
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        try:
-            arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            place = os.readlink(entry / "cwd")
-        except OSError:
-            continue
+        arguments = _look(lambda: (entry / "cmdline").read_bytes()).replace(b"\0", b" ").decode(errors="replace").strip()
+        place = os.fsdecode(_look(lambda: os.fsencode(os.readlink(entry / "cwd"))))
         if str(directory) in arguments or Path(place).is_relative_to(directory):
             found[int(entry.name)] = arguments
     return found
