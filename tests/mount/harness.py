@@ -121,7 +121,7 @@ def processes_of(directory: Path) -> dict[int, str]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        arguments = _look(lambda: (entry / "cmdline").read_bytes()).replace(b"\0", b" ").decode(errors="replace").strip()
+        arguments = os.fsdecode(_look(lambda: (entry / "cmdline").read_bytes())).replace("\0", " ").strip()
         place = os.fsdecode(_look(lambda: os.fsencode(os.readlink(entry / "cwd"))))
         if str(directory) in arguments or Path(place).is_relative_to(directory):
             found[int(entry.name)] = arguments
@@ -314,7 +314,8 @@ class Bench:
         if self.engine.is_running():
             self.engine.process.terminate()
             same(self.engine.wait(), 0, "exit status of malqueryd after SIGTERM")
-        until(lambda: not processes_of(self.directory), STOP_MAX_S, f"nothing is left of {processes_of(self.directory)}")
+        left = processes_of(self.directory)
+        until(lambda: not processes_of(self.directory), STOP_MAX_S, f"nothing is left of {left}")
         assert not mount_flags(self.root), "left mounted"
         trouble = [line for _, line in self._log_lines() if TROUBLE.search(line) and not self._is_right(line)]
         assert not trouble, "trouble in the logs:\n" + "\n".join(trouble[:LOG_TAIL_LINES])

@@ -36,7 +36,8 @@ def hashes_that_are_paths_are_no_files(bench: Bench) -> None:
 @claim
 def foreign_text_breaks_no_table(bench: Bench) -> None:
     family = "Tab\tLine\nReturn\rEscape\x1b[31m Nul\x00 Quote\" Ümlaut \U0001f600 end"
-    bench.proxy.fail("requests", rewrite(only_done(first_resource(family=family, label="mal\nware", filetype="PE\t32"))))
+    foreign = first_resource(family=family, label="mal\nware", filetype="PE\t32")
+    bench.proxy.fail("requests", rewrite(only_done(foreign)))
     bench.job("wiper", ELF_FILES)
     lines = bench.read("hunts/wiper/results.tsv").split("\n")
     same([line.count("\t") for line in lines[:-1]], [COLUMNS - 1] * 5, "columns")

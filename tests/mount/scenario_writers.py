@@ -3,9 +3,10 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 
-from harness import Bench, claim, errno_of, main, same
+from harness import RUN_MAX_S, Bench, claim, errno_of, main, same
 
 
 def rule(name: str) -> str:
@@ -197,6 +198,20 @@ def a_child_that_inherits_the_file_does_not_send_half_of_it(bench: Bench) -> Non
         same(hunts_sent(bench), [], "sent by the child's close")
         file.write("  condition: filesize > 1\n}\n")
     same(hunts_sent(bench), [rule("parent")])
+
+
+@claim
+def a_writer_that_is_killed_sends_nothing(bench: Bench) -> None:
+    program = ("f = open('hunts/half.yar', 'w'); "
+               f"f.write({rule('half')!r}); f.flush(); print('ready', flush=True); input()")
+    writer = subprocess.Popen([sys.executable, "-c", program], cwd=bench.root, env=bench.environment,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    same(writer.stdout.readline(), b"ready\n")
+    writer.kill()
+    writer.communicate(timeout=RUN_MAX_S)
+    same(bench.read("hunts/half.yar"), rule("half"), "what was written is not lost")
+    bench.remount()
+    same(hunts_sent(bench), [])
 
 
 if __name__ == "__main__":
