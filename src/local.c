@@ -6,15 +6,19 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "model/digest.h"
 #include "util/text.h"
 
 enum {
     LOCAL_START_MS = 30 * 1000, /* until it says that it listens */
-    LOCAL_ID_BYTES = 16,        /* 32 hex digits, as real ids are */
-    LOCAL_SECRET_BYTES = 20,    /* 40 */
+    LOCAL_STOP_MS = 1000,       /* from SIGTERM to SIGKILL */
+    LOCAL_STEP_MS = 10,
+    LOCAL_ID_BYTES = 16,     /* 32 hex digits, as real ids are */
+    LOCAL_SECRET_BYTES = 20, /* 40 */
 };
 
 /* A quota that nobody reaches: the samples are the user's own. */
@@ -59,14 +63,15 @@ struct pipes {
     int out[2]; /* engine's standard output */
 };
 
-static void child(const struct pipes *pipes, char *const *argv, const struct secret *id, const struct secret *secret)
+static void child(const struct pipes *pipes, int words_fd, char *const *argv, const struct secret *id,
+                  const struct secret *secret)
 {
     sigset_t none;
 
     (void)sigemptyset(&none);                    /* cannot fail */
     (void)sigprocmask(SIG_SETMASK, &none, NULL); /* likewise */
     if (dup2(pipes->in[0], STDIN_FILENO) < 0 || dup2(pipes->out[1], STDOUT_FILENO) < 0 ||
-        setenv("FALCON_CLIENT_ID", secret_text(id), 1) < 0 ||
+        (words_fd >= 0 && dup2(words_fd, STDERR_FILENO) < 0) || setenv("FALCON_CLIENT_ID", secret_text(id), 1) < 0 ||
         setenv("FALCON_CLIENT_SECRET", secret_text(secret), 1) < 0)
         _exit(127);
     (void)setsid(); /* Ctrl-C at the terminal is for us: we end it in order */
@@ -89,13 +94,25 @@ static int read_url(int fd, char *ret_url, size_t room, struct err *err)
         if (got < 0)
             return err_sys(err, "malqueryd");
         if (got == 0)
-            return err_set(err, EIO, "malqueryd ended at once (it says why above)");
+            return err_set(err, EIO, "malqueryd ended at once");
         if (ret_url[n] == '\n')
             break;
         n++;
     }
     ret_url[n] = '\0';
     return 0;
+}
+
+/* The engine's own words about its failure, one line of them. */
+static int add_words(const struct local *local, struct err *err)
+{
+    char words[ERR_TEXT_MAX] = "";
+    ssize_t n = local->words_fd >= 0 ? pread(local->words_fd, words, sizeof words - 1, 0) : 0;
+
+    if (n <= 0)
+        return -err->code;
+    words[strcspn(words, "\n")] = '\0';
+    return err_set(err, err->code, "%s", words);
 }
 
 static int spawn(struct local *local, char *const *argv, const struct secret *id, const struct secret *secret,
@@ -118,12 +135,14 @@ static int spawn(struct local *local, char *const *argv, const struct secret *id
     if (local->pid < 0)
         return err_sys(err, "start malqueryd");
     if (local->pid == 0)
-        child(&pipes, argv, id, secret);
+        child(&pipes, local->words_fd, argv, id, secret);
     close(steal_fd(&out_write));
-    return read_url(out_read, local->url, sizeof local->url, err);
+    if (read_url(out_read, local->url, sizeof local->url, err) < 0)
+        return add_words(local, err);
+    return 0;
 }
 
-int local_start(const char *dir, const char *index_dir, struct local *local, struct secret **ret_id,
+int local_start(const char *dir, const char *index_dir, bool keep_stderr, struct local *local, struct secret **ret_id,
                 struct secret **ret_secret, struct err *err)
 {
     cleanup_(secret_freep) struct secret *id = NULL;
@@ -145,11 +164,13 @@ int local_start(const char *dir, const char *index_dir, struct local *local, str
                      NULL };
     int r;
 
-    *local = (struct local){ .alive_fd = -1, .dir = "/tmp/malqueryfs-XXXXXX" };
+    *local = (struct local){ .alive_fd = -1, .words_fd = -1, .dir = "/tmp/malqueryfs-XXXXXX" };
     if (!mkdtemp(local->dir)) {
         local->dir[0] = '\0';
         return err_sys(err, "a directory for the socket");
     }
+    if (!keep_stderr && (local->words_fd = memfd_create("malqueryd", MFD_CLOEXEC)) < 0)
+        return err_sys(err, "memory for the engine's words");
     find_engine(engine, sizeof engine);
     (void)snprintf(socket, sizeof socket, "%s/engine", local->dir); /* fits */
     if (snprintf(index, sizeof index, "%s/engine.db", index_dir) >= (int)sizeof index)
@@ -166,15 +187,31 @@ int local_start(const char *dir, const char *index_dir, struct local *local, str
     return 0;
 }
 
+/* Ends the engine: a request first, and a second later the kernel's. */
+static void end_child(pid_t pid)
+{
+    const struct timespec step = { .tv_nsec = LOCAL_STEP_MS * 1000000L };
+
+    (void)kill(pid, SIGTERM); /* gone already is fine */
+    for (int waited_ms = 0; waited_ms < LOCAL_STOP_MS; waited_ms += LOCAL_STEP_MS) {
+        if (waitpid(pid, NULL, WNOHANG) != 0)
+            return;
+        (void)nanosleep(&step, NULL); /* shorter is fine */
+    }
+    (void)kill(pid, SIGKILL);    /* our own child, not reaped yet */
+    (void)waitpid(pid, NULL, 0); /* likewise */
+}
+
 void local_stop(struct local *local)
 {
     char socket[128];
 
     if (local->alive_fd >= 0)
         close(steal_fd(&local->alive_fd));
+    if (local->words_fd >= 0)
+        close(steal_fd(&local->words_fd));
     if (local->pid > 0) {
-        (void)kill(local->pid, SIGTERM);    /* gone already is fine */
-        (void)waitpid(local->pid, NULL, 0); /* our own child */
+        end_child(local->pid);
         local->pid = 0;
     }
     if (!local->dir[0])

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "util/cleanup.h"
@@ -18,6 +19,7 @@ enum { LOCAL_URL_MAX = 256 };
 struct local {
     pid_t pid;
     int alive_fd; /* its standard input */
+    int words_fd; /* memory that has its standard error; -1: it shares ours */
     char dir[64]; /* of the socket */
     char url[LOCAL_URL_MAX];
 };
@@ -25,7 +27,8 @@ struct local {
 /* The name of the profile for DIR: its own for each directory, the same in every mount. */
 CHECKED int local_profile(const char *dir, char *ret_name, size_t room, struct err *err);
 
-/* Starts it, with credentials made for this once, and waits until it listens. */
-CHECKED int local_start(const char *dir, const char *index_dir, struct local *local, struct secret **ret_id,
-                        struct secret **ret_secret, struct err *err);
+/* Starts it, with credentials made for this once, and waits until it listens. `keep_stderr`: it may go on writing to
+ * ours; otherwise a pipe that waits for our end would wait for the engine too. */
+CHECKED int local_start(const char *dir, const char *index_dir, bool keep_stderr, struct local *local,
+                        struct secret **ret_id, struct secret **ret_secret, struct err *err);
 void local_stop(struct local *local);

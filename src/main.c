@@ -71,6 +71,8 @@ static void on_ready(void *closure)
     if (write(program->ready_fd, &zero, 1) != 1)
         log_event(LOG_LEVEL_WARN, "nobody waits for the mount", LOG_NUMBER(LOG_ERRNO, errno));
     close(steal_fd(&program->ready_fd));
+    if (chdir("/") < 0) /* else the directory that we were started in could not be unmounted */
+        log_event(LOG_LEVEL_WARN, "the working directory stays", LOG_NUMBER(LOG_ERRNO, errno));
     if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
         return;
     log_event(LOG_LEVEL_WARN, "the terminal stays open", LOG_NUMBER(LOG_ERRNO, errno));
@@ -83,8 +85,8 @@ static int start_service(struct program *program, struct err *err)
     int r;
 
     if (config->local_dir[0]) {
-        if (local_start(config->local_dir, config->cache_dir, &program->local, &config->client_id,
-                        &config->client_secret, err) < 0)
+        if (local_start(config->local_dir, config->cache_dir, config->foreground || config->check, &program->local,
+                        &config->client_id, &config->client_secret, err) < 0)
             return EXIT_CONFIG;
         base_url = program->local.url;
     }
@@ -151,7 +153,8 @@ static int mount_and_serve(struct program *program, struct err *err)
     int r = fs_new(&config, &program->fs, err);
 
     if (r < 0)
-        return r == -ENOTDIR || r == -ENOENT || r == -EACCES || r == -ENOTCONN ? EXIT_MOUNTPOINT : EXIT_FUSE;
+        return r == -ENOTDIR || r == -ENOENT || r == -EACCES || r == -ENOTCONN || r == -EPERM ? EXIT_MOUNTPOINT
+                                                                                              : EXIT_FUSE;
     if (cache_start(program->cache, err) < 0)
         return EXIT_STATE;
     return fs_run(program->fs, err) < 0 ? EXIT_FUSE : 0;
@@ -172,15 +175,21 @@ static void stop(struct program *program)
     rule_teardown();
 }
 
-static int run(struct program *program, struct err *err)
+/* The profile and its directories. */
+static int prepare(struct program *program, struct err *err)
 {
-    int code = 0;
-
     if (program->config.local_dir[0] &&
         local_profile(program->config.local_dir, program->config.profile, sizeof program->config.profile, err) < 0)
         return EXIT_CONFIG;
-    if (config_directories(&program->config, err) < 0)
-        return EXIT_STATE;
+    return config_directories(&program->config, err) < 0 ? EXIT_STATE : 0;
+}
+
+static int run(struct program *program, struct err *err)
+{
+    int code = prepare(program, err);
+
+    if (code)
+        return code;
     if (rule_setup(err) < 0)
         return EXIT_STATE;
     code = start_service(program, err);
@@ -199,9 +208,9 @@ static int check(struct program *program, struct err *err)
     int code;
     int r;
 
-    if (config_directories(&program->config, err) < 0)
-        return EXIT_STATE;
-    code = start_service(program, err);
+    code = prepare(program, err);
+    if (code == 0)
+        code = start_service(program, err);
     if (code)
         return code;
     r = api_quotas(program->api, &quotas, NULL, err);
@@ -232,6 +241,8 @@ static int finish(struct program *program, int code, const struct err *err)
 
     if (code)
         (void)complain(err, code); /* the code is reported below */
+    if (code && !program->config.foreground && program->ready_fd < 0)
+        log_event(LOG_LEVEL_ERR, err->text, LOG_NUMBER(LOG_ERRNO, err->code)); /* when stderr is closed already */
     stop(program);
     if (program->ready_fd >= 0 && write(program->ready_fd, &byte, 1) != 1)
         return code;
@@ -263,7 +274,7 @@ static int start(struct program *program, struct err *err)
 
 int main(int argc, char **argv)
 {
-    static struct program program = { .local = { .alive_fd = -1 }, .ready_fd = -1 };
+    static struct program program = { .local = { .alive_fd = -1, .words_fd = -1 }, .ready_fd = -1 };
     struct err err = { 0 };
     int code = config_load(argc, argv, &program.config, &err);
 

@@ -190,11 +190,8 @@ static int parse_long(int argc, char **argv, int *at, struct config *config, str
     const char *equals = strchr(text, '=');
     const struct option_row *row;
 
-    if (!text_copy(name, sizeof name, text))
-        return err_set(err, EINVAL, "unknown option '%s'; see malqueryfs --help", argv[*at]);
-    if (equals)
-        name[equals - text] = '\0';
-    row = find(name, PLACE_ARGUMENT);
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - text : (ptrdiff_t)strlen(text)), text);
+    row = find(name, PLACE_ARGUMENT); /* a cut name is none of ours */
     if (!row)
         return err_set(err, EINVAL, "unknown option '%s'; see malqueryfs --help", argv[*at]);
     if (!equals && row->kind == KIND_TEXT)

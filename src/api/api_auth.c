@@ -419,6 +419,7 @@ void api_auth_revoke(struct api *api)
                                           .total_ms = API_REVOKE_MS,
                                           .body_max = API_TOKEN_BODY_MAX };
     struct http_request filled = request;
+    struct err ignored = { 0 };
     bool sent;
 
     if (!api->bearer)
@@ -427,7 +428,7 @@ void api_auth_revoke(struct api *api)
     form_add(&form, "token", secret_text(api->bearer) + strlen("Bearer "));
     filled.body = form.data;
     filled.body_n = form.n;
-    (void)http_perform(api->http, &filled, &response, &sent, NULL); /* best effort: the token ends by itself */
+    (void)http_perform(api->http, &filled, &response, &sent, &ignored); /* best effort: the token ends by itself */
 }
 
 /* The public face -------------------------------------------------------------------------------------------------- */

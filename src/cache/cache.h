@@ -74,13 +74,14 @@ struct cache_quotas {
     int64_t monitor_count, monitor_limit;
     int64_t days_left;
     char refresh_time[64];
-    int64_t asked_s;
+    int64_t asked_s; /* when this was the answer */
+    int64_t tried_s; /* the last attempt, also a failed one */
 };
 
 /* The last answer, whatever its age; false when there was none. ret_raw (may be NULL) gets it as it came. */
 bool cache_quotas(struct cache *cache, struct cache_quotas *ret_quotas, struct buf *ret_raw);
 
-/* Asks the service. */
+/* Asks the service. A failure counts as success when there is an older answer, which is served on. */
 CHECKED int cache_fetch_quotas(struct cache *cache, struct err *err);
 
 /* ---- submissions ---- */

@@ -12,6 +12,15 @@
 
 struct poll; /* cache_poll.c */
 
+enum { CACHE_FAILURES_MAX = 256, CACHE_TRIES_MAX = 2 };
+
+/* A download that left and did not arrive whole; it may have been charged. */
+struct cache_failure {
+    struct digest digest;
+    int n;
+    struct err err;
+};
+
 struct cache {
     struct cache_config config;
     struct api *api;
@@ -29,6 +38,8 @@ struct cache {
     struct cache_quotas quotas;
     struct buf quotas_raw;
     bool has_quotas;
+    struct cache_failure failures[CACHE_FAILURES_MAX]; /* a ring */
+    size_t next_failure;
     struct poll *polls; /* touched by the poller thread only */
     size_t n_polls;
 };

@@ -30,6 +30,7 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
         .monitor_limit = quotas->monitor_limit,
         .days_left = quotas->days_left,
         .asked_s = clock_now_s(),
+        .tried_s = clock_now_s(),
     };
     (void)text_copy(cache->quotas.refresh_time, sizeof cache->quotas.refresh_time,
                     quotas->refresh_time); /* cut is fine */
@@ -37,6 +38,18 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
     buf_append(&cache->quotas_raw, buf_text(raw), raw->n);
     cache->has_quotas = true;
     lock_release(&cache->lock);
+}
+
+/* After a failed call: the old answer counts for a while again, if there is one. */
+static bool keep_old(struct cache *cache)
+{
+    bool has;
+
+    lock_acquire(&cache->lock);
+    has = cache->has_quotas;
+    cache->quotas.tried_s = clock_now_s();
+    lock_release(&cache->lock);
+    return has;
 }
 
 int cache_fetch_quotas(struct cache *cache, struct err *err)
@@ -48,5 +61,7 @@ int cache_fetch_quotas(struct cache *cache, struct err *err)
     if (r == 0)
         remember(cache, &quotas, &raw);
     buf_done(&raw);
+    if (r < 0 && keep_old(cache))
+        return 0; /* the last answer, with its age, is better than none; `status` has the failure */
     return r < 0 ? err_wrap(err, "quotas") : r;
 }

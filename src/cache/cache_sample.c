@@ -6,21 +6,22 @@
 
 #include "util/clock.h"
 
+enum { CACHE_ROOM_BYTES = 1024 * 1024 }; /* kept free beside the sample, for the database */
+
 /* Bytes on their way from the service into a sealed object. */
 struct intake {
     struct store_writer *writer;
     int64_t n_bytes;
-    int64_t max_bytes; /* what the metadata promised, CACHE_SAMPLE_MAX when it promised nothing */
 };
 
-#define CACHE_SAMPLE_MAX (4 * GIB) /* a sample of unknown size may not be larger */
+#define CACHE_SAMPLE_MAX (4 * GIB) /* bytes; the digest decides what is right, this what is too much */
 
 static int take(void *closure, const void *data, size_t n, struct err *err)
 {
     struct intake *intake = closure;
 
-    if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > intake->max_bytes)
-        return err_set(err, EBADMSG, "more bytes than the %lld of the metadata", (long long)intake->max_bytes);
+    if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > CACHE_SAMPLE_MAX)
+        return err_set(err, EFBIG, "more than %lld bytes", (long long)CACHE_SAMPLE_MAX);
     return store_writer_write(intake->writer, data, n, err);
 }
 
@@ -34,27 +35,48 @@ static int refuse_gone(struct cache *cache, const struct digest *digest, struct 
     return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
 }
 
-static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, struct err *err)
+/* What must not happen after the money is spent: no room for the bytes. */
+static int check_room(struct cache *cache, const struct store_sample *known, struct err *err)
+{
+    int64_t total = 0;
+    int64_t left = 0;
+    int r = store_disk(cache->store, &total, &left, err);
+
+    if (r == 0 && left < known->sample.size_bytes + CACHE_ROOM_BYTES)
+        return err_set(err, ENOSPC, "no room for %lld bytes in the cache", (long long)known->sample.size_bytes);
+    return r;
+}
+
+/* Metadata with a wrong size: the bytes have the right digest, so they are right and it is not. */
+static int correct_size(struct cache *cache, const struct store_sample *known, int64_t size, struct err *err)
+{
+    struct sample sample = known->sample;
+
+    if (sample.size_bytes == size)
+        return 0;
+    sample.size_bytes = size;
+    return store_sample_put(cache->store, &sample, 1, err);
+}
+
+static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, bool *ret_sent,
+                    struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
-    struct intake intake = { .max_bytes = CACHE_SAMPLE_MAX };
-    bool sent = false;
-    int r = store_writer_begin(cache->store, digest, &writer, err);
+    struct intake intake = { .n_bytes = 0 };
+    int r = check_room(cache, known, err);
 
+    if (r == 0)
+        r = store_writer_begin(cache->store, digest, &writer, err);
     if (r < 0)
         return r;
     intake.writer = writer;
-    if (known->sample.size_bytes >= 0)
-        intake.max_bytes = known->sample.size_bytes;
-    r = cache_note(cache, api_download(cache->api, digest, take, &intake, &sent, err), err);
+    r = cache_note(cache, api_download(cache->api, digest, take, &intake, ret_sent, err), err);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);
-    if (r < 0)
-        return err_wrap(err, "sample %s", digest_short(digest).s);
-    if (intake.n_bytes < known->sample.size_bytes)
-        return err_set(err, EBADMSG, "sample %s: %lld bytes instead of %lld", digest_short(digest).s,
-                       (long long)intake.n_bytes, (long long)known->sample.size_bytes);
-    r = store_writer_commit(steal_ptr(&writer), err);
+    if (r == 0)
+        r = store_writer_commit(steal_ptr(&writer), err);
+    if (r == 0)
+        r = correct_size(cache, known, intake.n_bytes, err);
     if (r < 0)
         return err_wrap(err, "sample %s", digest_short(digest).s);
     cache_count(cache, &cache->health.n_downloads, 1);
@@ -62,11 +84,53 @@ static int download(struct cache *cache, const struct digest *digest, const stru
     return 0;
 }
 
+/* ---- what was paid for and did not arrive: tried again at most once ---- */
+
+static struct cache_failure *failure_of_locked(struct cache *cache, const struct digest *digest) REQUIRES(&cache->lock)
+{
+    for (size_t i = 0; i < CACHE_FAILURES_MAX; i++)
+        if (cache->failures[i].n > 0 && digest_equal(&cache->failures[i].digest, digest))
+            return &cache->failures[i];
+    return NULL;
+}
+
+static int refuse_third_try(struct cache *cache, const struct digest *digest, struct err *err)
+{
+    const struct cache_failure *failure;
+    int r = 0;
+
+    lock_acquire(&cache->lock);
+    failure = failure_of_locked(cache, digest);
+    if (failure && failure->n >= CACHE_TRIES_MAX) {
+        *err = failure->err;
+        r = -err->code;
+    }
+    lock_release(&cache->lock);
+    return r;
+}
+
+static void count_failure(struct cache *cache, const struct digest *digest, const struct err *err)
+{
+    struct cache_failure *failure;
+
+    lock_acquire(&cache->lock);
+    failure = failure_of_locked(cache, digest);
+    if (!failure) {
+        failure = &cache->failures[cache->next_failure];
+        cache->next_failure = (cache->next_failure + 1) % CACHE_FAILURES_MAX;
+        *failure = (struct cache_failure){ .digest = *digest };
+    }
+    failure->n++;
+    failure->err = *err;
+    lock_release(&cache->lock);
+}
+
 /* With the digest locked on this host: somebody else may have brought it meanwhile. */
 static int download_once(struct cache *cache, const struct digest *digest, struct err *err)
 {
     struct store_sample known;
     struct err ignored = { 0 };
+    bool sent = false;
     int r;
 
     if (store_object_exists(cache->store, digest))
@@ -81,7 +145,12 @@ static int download_once(struct cache *cache, const struct digest *digest, struc
                        digest_short(digest).s);
     if (known.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
-    r = download(cache, digest, &known, err);
+    r = refuse_third_try(cache, digest, err);
+    if (r < 0)
+        return r;
+    r = download(cache, digest, &known, &sent, err);
+    if (r < 0 && sent && r != -ENODATA)
+        count_failure(cache, digest, err);
     if (r != -ECANCELED && r != -ENODATA)
         (void)store_sample_put_error(cache->store, digest, r < 0 ? err->text : NULL,
                                      &ignored); /* the download counts */

@@ -6,6 +6,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "fs/fs.h"
@@ -26,7 +27,7 @@ enum {
     FS_CLOSE_LIMIT_MS = 10 * 1000, /* then close() succeeds, and the hunt is `queued` */
     FS_META_LIMIT_MS = 60 * 1000,
     FS_BATCH_WINDOW_MS = 15, /* how long the first of a batch waits for its neighbours */
-    FS_STOP_MS = 2000,       /* SIGTERM to gone */
+    FS_STOP_S = 2,           /* from a signal to unmounted; then the kernel ends us */
 };
 
 struct fs;
@@ -71,6 +72,7 @@ struct fs {
     struct fs_config config;
     struct tree *tree;
     struct fuse_session *session;
+    char mountpoint[PATH_MAX]; /* absolute: the working directory changes */
     bool is_mounted;
     pthread_t main_thread;
     pthread_t signals;

@@ -159,7 +159,9 @@ static void run(struct fs *fs, struct fs_call *call)
         fs_call_free(call);
         return;
     }
-    if (r < 0) {
+    if (r != TREE_NEED || need.kind == NEED_NONE) {
+        if (r >= 0)
+            (void)err_set(&err, EIO, "an outcome that nobody expects: %d", r); /* the code is in err */
         finish(call, &err);
         return;
     }
@@ -233,10 +235,15 @@ static void batch_done(struct fs *fs, struct batch *batch, int r, const struct e
         struct fs_call *call = container_of(link, struct fs_call, link);
 
         list_remove(link);
-        if (r < 0)
+        if (r < 0) {
             finish(call, err);
-        else
-            run(fs, call);
+            continue;
+        }
+        /* The size in the kernel may be that of metadata which the bytes have corrected. Not from a handler, attributes
+         * only: no lock of the waiting call is needed (README.notifications of libfuse). */
+        if (batch->needs[0].kind == NEED_BYTES)
+            (void)fuse_lowlevel_notify_inval_inode(fs->session, call->ino, -1, 0); /* ENOENT: not cached */
+        run(fs, call);
     }
 }
 

@@ -1,11 +1,13 @@
 #include "fs/fs_internal.h"
 
 #include <errno.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "util/buf.h"
 #include "util/log.h"
@@ -16,19 +18,65 @@ enum { SESSION_ARGS_MAX = 8 };
 static const char base_options[] =
     "default_permissions,noexec,nosuid,nodev,noatime,fsname=malqueryfs,subtype=malqueryfs,max_read=1048576";
 
-/* A mount of a process that died answers ENOTCONN: take it away, then go on. */
-static int clear_stale(const char *mountpoint, struct err *err)
+/* True when the topmost mount at `path` is one of ours (proc(5), mountinfo: field 5 the place, after " - " the type).
+ */
+static bool is_our_mount(const char *path)
 {
-    struct stat st;
+    char line[PATH_MAX + 512];
+    char place[PATH_MAX];
+    char type[64];
+    bool ours = false;
+    cleanup_(fclosep) FILE *file = fopen("/proc/self/mountinfo", "re");
 
-    if (stat(mountpoint, &st) == 0)
-        return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory", mountpoint);
-    if (errno != ENOTCONN && errno != ECONNABORTED)
-        return err_sys(err, "mountpoint '%s'", mountpoint);
-    log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, mountpoint));
-    if (umount2(mountpoint, MNT_DETACH) < 0)
-        return err_sys(err, "mountpoint '%s' has a stale mount that cannot be taken away", mountpoint);
+    while (file && fgets(line, sizeof line, file)) {
+        const char *dash = strstr(line, " - ");
+
+        if (dash && sscanf(line, "%*d %*d %*s %*s %4095s", place) == 1 && strcmp(place, path) == 0 &&
+            sscanf(dash, " - %63s", type) == 1)
+            ours = strcmp(type, "fuse.malqueryfs") == 0;
+    }
+    return ours;
+}
+
+/* As root directly; as anybody else only the setuid helper may. */
+static int detach(const char *path, struct err *err)
+{
+    char program[] = "fusermount3";
+    char minus_uz[] = "-uz";
+    char *argv[] = { program, minus_uz, strdupa(path), NULL };
+    pid_t pid;
+    int status = 0;
+
+    if (umount2(path, MNT_DETACH) == 0)
+        return 0;
+    if (errno != EPERM || posix_spawnp(&pid, program, NULL, NULL, argv, environ) != 0)
+        return err_sys(err, "the stale mount on '%s' cannot be taken away", path);
+    if (waitpid(pid, &status, 0) != pid || status != 0)
+        return err_set(err, EPERM, "fusermount3 cannot take away the stale mount on '%s'", path);
     return 0;
+}
+
+/* A mount of ours whose process died answers ENOTCONN: take it away, then go on. Leaves the absolute path in
+ * fs->mountpoint. */
+static int clear_stale(struct fs *fs, struct err *err)
+{
+    const char *given = fs->config.mountpoint;
+    struct stat st;
+    int r;
+
+    if (stat(given, &st) < 0 && errno != ENOTCONN && errno != ECONNABORTED)
+        return err_sys(err, "mountpoint '%s'", given);
+    if (stat(given, &st) < 0) {
+        if (!is_our_mount(given))
+            return err_set(err, ENOTCONN, "mountpoint '%s' has a dead mount that is not ours", given);
+        log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, given));
+        r = detach(given, err);
+        if (r < 0)
+            return r;
+    }
+    if (!realpath(given, fs->mountpoint) || stat(fs->mountpoint, &st) < 0)
+        return err_sys(err, "mountpoint '%s'", given);
+    return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory", given);
 }
 
 static int open_session(struct fs *fs, const char *options, struct err *err)
@@ -63,8 +111,8 @@ static int mount_at(struct fs *fs, struct err *err)
     buf_done(&options);
     if (r < 0)
         return r;
-    if (fuse_session_mount(fs->session, fs->config.mountpoint) != 0)
-        return err_set(err, EIO, "cannot mount on '%s' (libfuse says why above)", fs->config.mountpoint);
+    if (fuse_session_mount(fs->session, fs->mountpoint) != 0)
+        return err_set(err, EIO, "cannot mount on '%s' (libfuse says why above)", fs->mountpoint);
     fs->is_mounted = true;
     return 0;
 }
@@ -88,7 +136,7 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
     }
     r = fs_signal_block(err);
     if (r == 0)
-        r = clear_stale(config->mountpoint, err);
+        r = clear_stale(fs, err);
     if (r == 0)
         r = mount_at(fs, err);
     if (r < 0)
@@ -132,6 +180,7 @@ void fs_free(struct fs *fs)
         fuse_session_unmount(fs->session);
     if (fs->session)
         fuse_session_destroy(fs->session);
+    (void)alarm(0); /* in time */
     while (fs->buffers.n > 0)
         free(fs->buffers.idle[--fs->buffers.n]);
     for (int lane = 0; lane < N_LANES; lane++)

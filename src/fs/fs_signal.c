@@ -75,6 +75,7 @@ static void *signal_main(void *closure)
     if (sigwait(&set, &number) != 0 || atomic_load(&fs->stopping))
         return NULL;
     log_event(LOG_LEVEL_INFO, "ending on a signal", LOG_NUMBER(LOG_COUNT, number));
+    (void)alarm(FS_STOP_S); /* SIGALRM ends a process that hangs; fs_free() takes it back */
     tree_cancel(fs->tree);
     fuse_session_exit(fs->session);
     /* libfuse before 3.18 sleeps on: only a signal to its thread makes it look at the exit flag. */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "store/store_files.h"
 #include "store/store_internal.h"
@@ -68,6 +69,17 @@ int store_new(const struct store_config *config, struct store **ret_store, struc
     if (r < 0)
         return r;
     *ret_store = steal_ptr(&store);
+    return 0;
+}
+
+int store_disk(struct store *store, int64_t *ret_total, int64_t *ret_free, struct err *err)
+{
+    struct statvfs st;
+
+    if (fstatvfs(store->cache_fd, &st) < 0)
+        return err_sys(err, "size of the cache's disk");
+    *ret_total = (int64_t)st.f_blocks * (int64_t)st.f_frsize;
+    *ret_free = (int64_t)st.f_bavail * (int64_t)st.f_frsize;
     return 0;
 }
 

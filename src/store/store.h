@@ -96,6 +96,9 @@ CHECKED int store_object_list(struct store *store, store_digest_each *each, void
 /* Sealed bytes on disk and number of local objects, from a scan at start; since then only our own changes count. */
 void store_object_usage(struct store *store, int64_t *ret_bytes, int64_t *ret_n);
 
+/* The disk that has the cache: its size and what is free for us, in bytes. */
+CHECKED int store_disk(struct store *store, int64_t *ret_total, int64_t *ret_free, struct err *err);
+
 /* ---- metadata, and what is known not to be there ---- */
 
 enum store_sample_state {

@@ -107,16 +107,16 @@ static int attr_sample(struct tree *tree, const struct subject *subject, bool is
         return provisional(r, is_lookup, attr);
     if (sample.sample.first_seen_s != SAMPLE_NO_DATE)
         attr->mtime_s = sample.sample.first_seen_s;
-    attr->size = sample.sample.size_bytes;
-    if (attr->size >= 0)
-        return 0;
-    /* The service did not say how large it is: known once it is here. */
-    attr->size = 0;
-    attr->attr_ttl_ms = 0;
     r = store_object_open(tree->store, &subject->digest, &object, err);
-    if (r == 0)
+    if (r < 0)
+        return r;
+    if (r == 0) /* verified bytes know better than metadata */
         attr->size = store_object_size(object);
-    return r < 0 ? r : 0;
+    else if (sample.sample.size_bytes >= 0)
+        attr->size = sample.sample.size_bytes;
+    else
+        attr->attr_ttl_ms = 0; /* the service did not say: known once it is here */
+    return 0;
 }
 
 static int render_metadata(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
@@ -156,12 +156,15 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     (void)flags;
     if (r != 0)
         return r;
-    /* Exact sizes let the kernel keep pages for ever; without one every read must reach us. */
-    ret_open->is_immutable = sample.sample.size_bytes >= 0;
-    ret_open->is_live = !ret_open->is_immutable;
     r = store_object_open(tree->store, digest, &handle->object, err);
-    if (r <= 0)
+    if (r < 0)
         return r;
+    if (r == 0) {
+        /* Exact sizes let the kernel keep pages for ever; without one every read must reach us. */
+        ret_open->is_immutable = sample.sample.size_bytes == store_object_size(handle->object);
+        ret_open->is_live = !ret_open->is_immutable;
+        return 0;
+    }
     if (sample.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
     *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };

@@ -77,7 +77,7 @@ static int render_readme(struct tree *tree, const struct subject *subject, struc
 /* The last answer if it is fresh; else it must be asked for. */
 static int fresh_quotas(struct tree *tree, struct cache_quotas *ret_quotas, struct buf *raw, struct need *need)
 {
-    if (cache_quotas(tree->cache, ret_quotas, raw) && clock_now_s() - ret_quotas->asked_s < CACHE_QUOTAS_FRESH_S)
+    if (cache_quotas(tree->cache, ret_quotas, raw) && clock_now_s() - ret_quotas->tried_s < CACHE_QUOTAS_FRESH_S)
         return 0;
     if (raw)
         buf_clear(raw);
@@ -99,7 +99,7 @@ static int render_quotas(struct tree *tree, const struct subject *subject, struc
     buf_printf(text, "monitors\t%lld/%lld\n", (long long)quotas.monitor_count, (long long)quotas.monitor_limit);
     buf_puts(text, "refresh\t");
     text_escape(text, quotas.refresh_time, sizeof quotas.refresh_time);
-    buf_printf(text, "\ndays_left\t%lld\n", (long long)quotas.days_left);
+    buf_printf(text, "\ndays_left\t%lld\nasked\t%s\n", (long long)quotas.days_left, clock_iso(quotas.asked_s).s);
     return buf_check(text, err, "quotas");
 }
 

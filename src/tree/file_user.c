@@ -16,6 +16,7 @@ static int open_user_file(struct tree *tree, struct handle *handle, int flags, s
 {
     const struct subject *subject = &handle->subject;
     struct spool *spool = NULL;
+    bool is_gone;
     int r;
 
     (void)need; /* always at hand */
@@ -27,8 +28,9 @@ static int open_user_file(struct tree *tree, struct handle *handle, int flags, s
         return r;
     lock_acquire(&tree->lock);
     spool = spool_find_locked(tree, subject->dir, subject->text);
+    is_gone = spool && spool->is_gone && !(flags & O_CREAT);
     lock_release(&tree->lock);
-    if (!spool && r == TREE_ABSENT)
+    if (is_gone || (!spool && r == TREE_ABSENT))
         return TREE_ABSENT;
     if (!spool && !handle->may_write)
         return 0; /* the text on disk, as it was at open */
@@ -61,7 +63,8 @@ static int attr_user_file(struct tree *tree, const struct subject *subject, bool
     if (r != 0)
         return r == STORE_ABSENT ? TREE_ABSENT : r;
     attr->mtime_s = entry.changed_s;
-    return store_entry_text_size(tree->store, entry.row, &attr->size, err);
+    r = store_entry_text_size(tree->store, entry.row, &attr->size, err);
+    return r == STORE_ABSENT ? TREE_ABSENT : r;
 }
 
 static int find_user_file(struct tree *tree, const char *name, bool is_final, struct subject *ret_subject,

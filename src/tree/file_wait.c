@@ -42,38 +42,58 @@ static bool is_news(const char *line, const char *last)
     return strncmp(line, last, n) != 0 || (last[n] != '\0' && strncmp(last + n, " elapsed=", 9) != 0);
 }
 
-static int read_wait(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
-                     struct need *ret_need, struct err *err)
+/* The next line into handle->pending, when there is news. */
+static int next_line(struct tree *tree, struct handle *handle, struct err *err)
 {
     char line[sizeof handle->last];
-    uint64_t seen = tree_changes(tree); /* before looking, so that no change falls between */
     struct view view;
-    bool is_over;
-    int r;
+    int r = view_load(tree, &handle->subject, &view, err);
 
-    (void)offset; /* a stream */
-    *ret_n = 0;
-    if (handle->is_over)
-        return 0;
-    r = view_load(tree, &handle->subject, &view, err);
     if (r == TREE_ABSENT)
         return err_set(err, ENOENT, "it was deleted");
     if (r < 0)
         return r;
     view_status(&view, line, sizeof line);
-    is_over = view_is_over(&view);
     lock_acquire(&handle->lock);
-    if (is_over || is_news(line, handle->last)) {
-        size_t length = strlen(line);
-
-        (void)text_copy(handle->last, sizeof handle->last, line); /* same size */
-        handle->is_over = is_over;
-        *ret_n = length < n ? length + 1 : n;
-        memcpy(to, line, *ret_n);
-        ((char *)to)[*ret_n - 1] = '\n';
+    if (!handle->is_over && !handle->pending[handle->at] && (view_is_over(&view) || is_news(line, handle->last))) {
+        (void)text_copy(handle->last, sizeof handle->last, line);                      /* same size */
+        (void)snprintf(handle->pending, sizeof handle->pending, "%s\n", handle->last); /* one byte more */
+        handle->at = 0;
+        handle->is_over = view_is_over(&view);
     }
     lock_release(&handle->lock);
-    if (*ret_n)
+    return 0;
+}
+
+/* Hands out what is pending; shells read byte by byte. False: nothing is, and the stream has not ended. */
+static bool hand_out(struct handle *handle, void *to, size_t n, size_t *ret_n)
+{
+    bool done;
+
+    lock_acquire(&handle->lock);
+    *ret_n = strlen(handle->pending + handle->at);
+    if (*ret_n > n)
+        *ret_n = n;
+    memcpy(to, handle->pending + handle->at, *ret_n);
+    handle->at += *ret_n;
+    done = *ret_n > 0 || n == 0 || handle->is_over;
+    lock_release(&handle->lock);
+    return done;
+}
+
+static int read_wait(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                     struct need *ret_need, struct err *err)
+{
+    uint64_t seen = tree_changes(tree); /* before looking, so that no change falls between */
+    int r;
+
+    (void)offset; /* a stream */
+    if (hand_out(handle, to, n, ret_n))
+        return 0;
+    r = next_line(tree, handle, err);
+    if (r < 0)
+        return r;
+    if (hand_out(handle, to, n, ret_n))
         return 0;
     *ret_need = (struct need){ .kind = NEED_CHANGE, .row = (int64_t)seen };
     return TREE_NEED;

@@ -20,31 +20,9 @@ int tree_new(const struct tree_config *config, struct tree **ret_tree, struct er
     tree->started_s = clock_now_s();
     lock_init(&tree->lock, LOCK_TREE);
     list_init(&tree->spools);
+    list_init(&tree->handles);
     *ret_tree = tree;
     return 0;
-}
-
-static void free_spools(struct tree *tree)
-{
-    lock_acquire(&tree->lock);
-    list_for_each (link, &tree->spools) {
-        struct spool *spool = container_of(link, struct spool, link);
-
-        spool->n_open = 0;
-        spool_unlink_locked(tree, spool);
-        spool_drop_locked(tree, spool);
-    }
-    lock_release(&tree->lock);
-}
-
-void tree_free(struct tree *tree)
-{
-    if (!tree)
-        return;
-    free_spools(tree);
-    node_free_all(tree);
-    lock_done(&tree->lock);
-    free(tree);
 }
 
 bool need_equal(const struct need *a, const struct need *b)
@@ -90,6 +68,21 @@ static int attr_of(struct tree *tree, const struct node_spec *spec, const struct
     return r;
 }
 
+int subject_below(struct tree *tree, const struct node_spec *spec, struct subject *subject, struct err *err)
+{
+    struct view view;
+    int r;
+
+    if (!spec->is_per_request || subject->kind != SUBJECT_ENTRY)
+        return 0;
+    r = view_load(tree, subject, &view, err);
+    if (r == 0 && view.has_request) {
+        subject->kind = SUBJECT_REQUEST;
+        (void)text_copy(subject->text, sizeof subject->text, view.request.id.s); /* shorter */
+    }
+    return r;
+}
+
 /* The child row and subject that `name` means below `parent`, or TREE_ABSENT. */
 static int find_child(struct tree *tree, uint64_t parent, const char *name, const struct node_spec **ret_spec,
                       struct subject *ret_subject, struct err *err)
@@ -106,7 +99,8 @@ static int find_child(struct tree *tree, uint64_t parent, const char *name, cons
         *ret_spec = spec;
         *ret_subject = above;
         if (spec->name && strcmp(spec->name, name) == 0)
-            return spec->ops && spec->ops->exists ? spec->ops->exists(tree, ret_subject, err) : 0;
+            return spec->ops && spec->ops->exists ? spec->ops->exists(tree, ret_subject, err)
+                                                  : subject_below(tree, spec, ret_subject, err);
         if (!spec->name)
             r = spec->ops->find(tree, &above, name, ret_subject, err);
     }
@@ -132,8 +126,7 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
         return r;
     lock_acquire(&tree->lock);
     node = node_take_locked(tree, parent, spec, name, &subject);
-    if (node)
-        ret_attr->ino = node->ino;
+    ret_attr->ino = node ? node->ino : 0;
     lock_release(&tree->lock);
     return node ? 0 : err_set(err, ENOMEM, "no memory for a node");
 }
@@ -188,14 +181,45 @@ static void handle_free(struct tree *tree, struct handle *handle)
     buf_done(&handle->text);
     listing_done(&handle->listing);
     store_object_unref(handle->object);
+    lock_acquire(&tree->lock);
+    list_remove(&handle->link);
     if (handle->spool) {
-        lock_acquire(&tree->lock);
         handle->spool->n_open--;
         spool_drop_locked(tree, handle->spool);
-        lock_release(&tree->lock);
     }
+    lock_release(&tree->lock);
     lock_done(&handle->lock);
     free(handle);
+}
+
+static void free_spools(struct tree *tree)
+{
+    lock_acquire(&tree->lock);
+    list_for_each (link, &tree->spools) {
+        struct spool *spool = container_of(link, struct spool, link);
+
+        spool->n_open = 0;
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    lock_release(&tree->lock);
+}
+
+static void free_handles(struct tree *tree)
+{
+    while (!list_is_empty(&tree->handles)) /* nobody else is left to take them */
+        handle_free(tree, container_of(tree->handles.next, struct handle, link));
+}
+
+void tree_free(struct tree *tree)
+{
+    if (!tree)
+        return;
+    free_handles(tree);
+    free_spools(tree);
+    node_free_all(tree);
+    lock_done(&tree->lock);
+    free(tree);
 }
 
 static int handle_new(struct tree *tree, uint64_t ino, struct handle **ret_handle, struct err *err)
@@ -207,6 +231,9 @@ static int handle_new(struct tree *tree, uint64_t ino, struct handle **ret_handl
     lock_init(&handle->lock, LOCK_TREE);
     handle->ino = ino;
     handle->text.max = TREE_TEXT_MAX;
+    lock_acquire(&tree->lock);
+    list_add_tail(&tree->handles, &handle->link);
+    lock_release(&tree->lock);
     if (!node_copy(tree, ino, &handle->spec, &handle->subject)) {
         handle_free(tree, handle);
         return err_set(err, ESTALE, "unknown inode");

@@ -23,7 +23,7 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 
-enum { TREE_NEED = 1 };
+enum { TREE_NEED = 100 }; /* no outcome of another layer, so that none passes for a need by mistake */
 enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100 };
 
 struct cache;

@@ -15,7 +15,7 @@
 #include "util/lock.h"
 #include "util/map.h"
 
-enum { TREE_ABSENT = 2 }; /* internal outcome: no such name */
+enum { TREE_ABSENT = 101 }; /* internal outcome: no such name */
 
 #define FOREVER_MS (1000LL * 60 * 60 * 24 * 365)
 
@@ -107,6 +107,7 @@ void listing_add_sample(struct listing *listing, const struct node_spec *spec, c
 void listing_done(struct listing *listing);
 
 struct handle {
+    struct list link; /* in tree->handles */
     const struct node_spec *spec;
     uint64_t ino;
     struct subject subject;
@@ -120,6 +121,8 @@ struct handle {
     /* the `wait` file */
     struct lock lock;
     char last[STORE_ERROR_MAX + 128];
+    char pending[STORE_ERROR_MAX + 129]; /* a line that was not read whole yet, and where reading goes on */
+    size_t at;
     bool is_over;
 };
 
@@ -155,6 +158,7 @@ struct tree {
     struct map nodes; /* by inode number */
     struct list spools;
     size_t n_spools;
+    struct list handles; /* all that are open: an unmount by force releases none of them */
 };
 
 /* ---- tree_node.c; all with tree->lock held ---- */
@@ -169,6 +173,12 @@ void node_free_all(struct tree *tree);
 
 /* The number that node_take_locked() would give, unless two collide. */
 uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *name, const struct subject *subject);
+
+/*
+ * Whose a row with a fixed name is, given whose its directory is. Results belong to the request, not to the hunt that
+ * shows it: another request, another directory, so that no name of old results goes on resolving.
+ */
+CHECKED int subject_below(struct tree *tree, const struct node_spec *spec, struct subject *subject, struct err *err);
 
 /* A copy of what a node is, made under the lock, so that work goes on without it. False: unknown number. */
 bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject);
@@ -205,14 +215,15 @@ void spool_drop_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->l
 /* "wiper.yar" → "wiper", ".yar"; false: not a name that can be submitted. */
 bool spool_is_final(const char *name, char *ret_base, const char **ret_suffix);
 
-/* Ends like a rule, whether or not the rest of the name is acceptable. */
-bool spool_looks_final(const char *name);
+/* A temporary name of some editor or tool. */
+bool spool_is_scratch(const char *name);
 
 /* The user's directory that `parent` is; EROFS for any other. */
 CHECKED int spool_dir(struct tree *tree, uint64_t parent, enum store_dir *ret_dir, struct err *err);
 
-/* Puts the text of a final name on disk; TREE_NEED: it must be sent. */
-CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
+/* Puts the text of a final name on disk; TREE_NEED: it must be sent. `is_draft`: keep it, whatever it is, and send
+ * nothing. */
+CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, bool is_draft,
                          struct need *ret_need, struct err *err);
 
 /* Whether `name` may be made: EINVAL, ENAMETOOLONG, or EEXIST for what would be in its way. */
@@ -224,6 +235,14 @@ CHECKED int spool_take(struct tree *tree, enum store_dir dir, const char *name, 
 
 /* The text on disk of a rule's file. TREE_ABSENT: there is none. */
 CHECKED int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err);
+
+/* True when the process is ending because of a signal (PF_SIGNALED, proc(5) stat field 9): its close is not the user's.
+ */
+bool spool_is_killed(pid_t pid);
+
+/* True when the process has another descriptor of inode `ino`, last known as `name`: a shell that dup'd it and is not
+ * done. */
+bool spool_is_open_elsewhere(pid_t pid, const char *name, uint64_t ino);
 
 /* The thread group of a thread; `pid` itself when /proc does not tell. */
 pid_t spool_thread_group(pid_t pid);

@@ -93,13 +93,16 @@ static bool item_attr(struct tree *tree, uint64_t dir, const struct list_item *i
     return node != NULL;
 }
 
-static void item_number(const struct handle *handle, const struct list_item *item, const char *name,
+static void item_number(struct tree *tree, const struct handle *handle, const struct list_item *item, const char *name,
                         struct tree_attr *attr)
 {
     struct subject subject = handle->subject;
+    struct err ignored = { 0 };
 
     if (!item->name)
         subject = (struct subject){ .kind = SUBJECT_DIGEST, .digest = item->digest };
+    else if (subject_below(tree, item->spec, &subject, &ignored) != 0)
+        subject = handle->subject; /* it was just deleted: any number will do */
     *attr = (struct tree_attr){ .mode = item->spec->mode };
     attr->ino = node_number(handle->ino, item->spec, name, &subject);
 }
@@ -119,7 +122,7 @@ int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool wan
         item_name(item, name, sizeof name);
         has_attr = want_attr && item_attr(tree, handle->ino, item, name, &attr);
         if (!has_attr)
-            item_number(handle, item, name, &attr);
+            item_number(tree, handle, item, name, &attr);
         if (sink(closure, name, &attr, has_attr, (int64_t)i + 1) != 0)
             break;
     }
@@ -129,10 +132,10 @@ int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool wan
 void tree_statfs(struct tree *tree, struct tree_statfs *ret_statfs)
 {
     struct cache_quotas quotas;
-    int64_t n_objects = 0;
+    struct err ignored = { 0 };
 
     *ret_statfs = (struct tree_statfs){ 0 };
-    store_object_usage(tree->store, &ret_statfs->bytes_total, &n_objects);
+    (void)store_disk(tree->store, &ret_statfs->bytes_total, &ret_statfs->bytes_free, &ignored); /* zeros then */
     if (cache_quotas(tree->cache, &quotas, NULL)) {
         ret_statfs->downloads_limit = quotas.download_limit;
         ret_statfs->downloads_left = quotas.download_limit - quotas.download_count;

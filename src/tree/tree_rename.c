@@ -146,13 +146,11 @@ static int rename_to_final(struct tree *tree, enum store_dir dir, const char *ne
                            struct need *need, struct err *err)
 {
     struct spool *spool;
-    int r = spool_may_create(tree, dir, new_name, err);
+    int r;
 
-    if (r < 0)
-        return r;
     if (text->n == 0)
         return to_scratch(tree, dir, new_name, text, err);
-    r = spool_commit(tree, dir, new_name, text, need, err);
+    r = spool_commit(tree, dir, new_name, text, false, need, err);
     if (r != 0)
         return r;
     lock_acquire(&tree->lock); /* the name shows what is on disk again */
@@ -163,6 +161,29 @@ static int rename_to_final(struct tree *tree, enum store_dir dir, const char *ne
     }
     lock_release(&tree->lock);
     return 0;
+}
+
+/* A file that is open keeps its spool under the new name, and is submitted when it is closed. False: it is not open. */
+static bool rename_open_file(struct tree *tree, enum store_dir dir, const char *name, const char *new_name)
+{
+    struct spool *spool;
+    struct spool *there;
+    bool is_open;
+
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, name);
+    is_open = spool && !spool->is_gone && spool->n_open > 0;
+    if (is_open) {
+        there = spool_find_locked(tree, dir, new_name);
+        if (there && there != spool) {
+            spool_unlink_locked(tree, there);
+            spool_drop_locked(tree, there);
+        }
+        (void)text_copy(spool->name, sizeof spool->name, new_name); /* same size */
+        spool->is_dirty = true;
+    }
+    lock_release(&tree->lock);
+    return is_open;
 }
 
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
@@ -188,7 +209,11 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     if (r == 0 && is_exclusive && current_text(tree, dir, new_name, &there, err) == 0)
         r = err_set(err, EEXIST, "'%s' exists", new_name);
     if (r == 0)
+        r = spool_may_create(tree, dir, new_name, err);
+    if (r == 0)
         r = rename_entry(tree, dir, name, new_name, err);
+    if (r == TREE_ABSENT && rename_open_file(tree, dir, name, new_name))
+        r = 0;
     if (r == TREE_ABSENT) {
         r = spool_is_final(new_name, base, &suffix) ? rename_to_final(tree, dir, new_name, &text, ret_need, err)
                                                     : to_scratch(tree, dir, new_name, &text, err);

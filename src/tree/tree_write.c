@@ -55,9 +55,14 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags,
         r = spool_take(tree, dir, name, NULL, flags & O_TRUNC, &spool, err);
     if (r < 0)
         return r;
+    ret_attr->ino = 0;
     r = tree_lookup(tree, parent, name, ret_attr, err);
     if (r == 0)
         r = tree_open(tree, ret_attr->ino, flags & ~O_TRUNC, pid, ret_handle, &opened, &need, err);
+    if (r == TREE_NEED)
+        r = err_set(err, EIO, "a user's file that is not at hand");
+    if (r < 0 && ret_attr->ino)
+        tree_forget(tree, ret_attr->ino, 1);
     lock_acquire(&tree->lock);
     spool->n_open--; /* the handle has its own count */
     spool_drop_locked(tree, spool);
@@ -125,6 +130,7 @@ int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_
 {
     struct need need = { 0 };
     struct handle *opened = NULL;
+    struct err ignored = { 0 };
     struct tree_open how;
     int r = tree_is_writable(tree, ino, err);
 
@@ -137,47 +143,65 @@ int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_
     if (size == 0 && r == 0)
         opened->spool->is_dirty = false; /* `: > x.yar`: an empty file is never sent */
     if (r < 0)
-        (void)tree_release(tree, opened, &need, NULL); /* the first error counts */
+        (void)tree_release(tree, opened, &need, &ignored); /* the first error counts */
     else
         r = tree_release(tree, opened, &need, err);
     return r == TREE_NEED ? 0 : r; /* the poller sends what is queued */
 }
 
-int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err)
+/* Takes a dirty text that can be submitted out of its spool. Returns 1 when there is one, -EFBIG when it is a part. */
+static int take_text(struct tree *tree, struct spool *spool, char *ret_name, struct buf *ret_text, struct err *err)
 {
-    struct spool *spool = handle->spool;
-    struct buf text = BUF_INIT(QUERY_RULE_MAX);
-    char name[TREE_NAME_MAX + 1];
     char base[TREE_NAME_MAX + 1];
     const char *suffix;
-    bool commit;
-    bool is_broken;
-    int r;
+    int r = 0;
 
-    if (!spool || !handle->may_write)
-        return 0;
-    if (handle->opener && spool_thread_group(pid) != handle->opener)
-        return 0; /* a child that inherited the descriptor: the text may be half written */
     lock_acquire(&tree->lock);
-    is_broken = spool->is_dirty && spool->is_broken;
-    commit = !is_broken && spool->is_dirty && spool->is_linked && spool->text.n > 0 &&
-             spool_is_final(spool->name, base, &suffix);
-    if (commit) {
-        (void)text_copy(name, sizeof name, spool->name); /* same size */
-        buf_append(&text, buf_text(&spool->text), spool->text.n);
-        spool->is_dirty = false;
+    if (spool->is_dirty && spool->is_linked && spool->text.n > 0 && spool_is_final(spool->name, base, &suffix)) {
+        if (spool->is_broken)
+            r = err_set(err, EFBIG, "'%s' was not written whole: nothing is sent", spool->name);
+        else
+            r = 1;
+        (void)text_copy(ret_name, TREE_NAME_MAX + 1, spool->name); /* same size */
+        buf_append(ret_text, buf_text(&spool->text), spool->text.n);
+        spool->is_dirty = r < 0;
     }
     lock_release(&tree->lock);
-    if (is_broken && !handle->opener)
-        return 0; /* the last close: whoever wrote has been told */
-    if (is_broken)
-        return err_set(err, EFBIG, "'%s' was not written whole: nothing is sent", spool->name);
-    r = commit ? buf_check(&text, err, "the file") : 0;
-    if (commit && r == 0)
-        r = spool_commit(tree, spool->dir, name, &text, ret_need, err);
-    if (commit && r < 0) {
+    return r;
+}
+
+/*
+ * Is this the close that submits? Not that of a child which inherited the descriptor, nor one of several descriptors:
+ * the text may be half written, and the last close decides (`pid` is 0 then).
+ */
+static bool is_the_close(const struct handle *handle, pid_t pid)
+{
+    if (pid == 0)
+        return true;
+    return spool_thread_group(pid) == handle->opener &&
+           !spool_is_open_elsewhere(handle->opener, handle->spool->name, handle->ino);
+}
+
+int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err)
+{
+    struct buf text = BUF_INIT(QUERY_RULE_MAX);
+    char name[TREE_NAME_MAX + 1];
+    int taken;
+    int r = 0;
+
+    if (!handle->spool || !handle->may_write || !is_the_close(handle, pid))
+        return 0;
+    taken = take_text(tree, handle->spool, name, &text, err);
+    if (taken > 0) {
+        r = buf_check(&text, err, "the file");
+        if (r == 0)
+            r = spool_commit(tree, handle->spool->dir, name, &text, spool_is_killed(pid), ret_need, err);
+    } else if (pid) { /* at the last close whoever wrote a part has been told */
+        r = taken;
+    }
+    if (taken > 0 && r < 0) {
         lock_acquire(&tree->lock);
-        spool->is_dirty = true; /* not on disk: the next close tries again */
+        handle->spool->is_dirty = true; /* not on disk: the next close tries again */
         lock_release(&tree->lock);
     }
     buf_done(&text);

@@ -74,6 +74,8 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
     va_copy(again, args);
     n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
+    if (n < 0)
+        buf->code = buf->code ? buf->code : EFBIG; /* the text of one call is larger than an int counts */
     to = n < 0 ? NULL : buf_reserve(buf, (size_t)n);
     if (to) {
         (void)vsnprintf(to, (size_t)n + 1, fmt, again); /* measured just above */

@@ -23,7 +23,8 @@ int err_set(struct err *err, int code, const char *fmt, ...) PRINTF(3, 4);
 /* The same, from errno, with its description at the end. */
 int err_sys(struct err *err, const char *fmt, ...) PRINTF(2, 3);
 
-/* Prefixes what we were doing to an error that is already set; returns its -code. */
+/* Prefixes what we were doing to an error that is already set; returns its -code. The code is in `err`: without one it
+ * is -EIO. */
 int err_wrap(struct err *err, const char *fmt, ...) PRINTF(2, 3);
 
 /* Notes the service's trace id; foreign bytes are replaced. */

@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +36,7 @@ static void names_decide_what_can_be_submitted(void **state)
         { "sedk3J2x1", NULL },
         { "tab\t.yar", NULL },
         { "\xff.yar", NULL },
-        { "wiper.YAR", NULL },
+        { "wiper.YAR", "wiper" },
         { "", NULL },
     };
 
@@ -47,6 +49,49 @@ static void names_decide_what_can_be_submitted(void **state)
         if (cases[i].base)
             assert_string_equal(base, cases[i].base);
     }
+}
+
+static void temporary_names_of_tools_are_scratch_and_others_are_not(void **state)
+{
+    static const char *const scratch[] = { ".wiper.yar.swp", "4913",        "sedk3J2x1", "tmpab12cd34",
+                                           "wiper.yar~",     "#wiper.yar#", ".hidden",   "wiper.yar.X8fj2s",
+                                           "wiper.yar.tmp",  ".wiper.yar",  "tmp.Yf3kQ" };
+    static const char *const others[] = { "wiper", "wiper.txt", "RULE", "wiper.yar", "notes.md", "sed.yar", "" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(scratch); i++)
+        if (!spool_is_scratch(scratch[i]))
+            fail_msg("not scratch: %s", scratch[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (spool_is_scratch(others[i]))
+            fail_msg("scratch: %s", others[i]);
+}
+
+static void a_process_that_a_signal_ends_is_killed(void **state)
+{
+    (void)state;
+    assert_false(spool_is_killed(getpid()));
+    assert_false(spool_is_killed(0));
+}
+
+static void another_descriptor_of_the_file_is_seen(void **state)
+{
+    char path[] = "/tmp/mq-spool-XXXXXX";
+    int fd = mkstemp(path);
+    struct stat st;
+    int copy;
+
+    (void)state;
+    assert_true(fd >= 0);
+    copy = dup(fd);
+    close(fd);
+    assert_int_equal(fstat(copy, &st), 0);
+    assert_true(spool_is_open_elsewhere(getpid(), strrchr(path, '/') + 1, st.st_ino));
+    assert_false(
+        spool_is_open_elsewhere(getpid(), strrchr(path, '/') + 1, st.st_ino + 1)); /* a file of the same name */
+    close(copy);
+    assert_false(spool_is_open_elsewhere(getpid(), strrchr(path, '/') + 1, st.st_ino));
+    assert_int_equal(unlink(path), 0);
 }
 
 static void a_name_of_more_than_200_bytes_is_never_submitted(void **state)
@@ -141,6 +186,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_decide_what_can_be_submitted),
+        cmocka_unit_test(temporary_names_of_tools_are_scratch_and_others_are_not),
+        cmocka_unit_test(a_process_that_a_signal_ends_is_killed),
+        cmocka_unit_test(another_descriptor_of_the_file_is_seen),
         cmocka_unit_test(a_name_of_more_than_200_bytes_is_never_submitted),
         cmocka_unit_test(the_thread_group_of_a_process_is_its_pid),
         cmocka_unit_test(a_process_that_is_gone_is_its_own_group),
