@@ -100,6 +100,17 @@ def a_relative_mountpoint_works_in_the_background(bench: Bench) -> None:
     bench.run(f"umount {bench.root}", cwd=bench.directory)
 
 
+@claim(mounted=False)
+def the_environment_names_service_and_credentials(bench: Bench) -> None:
+    """The service is a plain URL, as any server that follows the API has; options only keep the state apart."""
+    status, output = call(bench, "-o", f"state_dir={bench.state},cache_dir={bench.cache}", bench.root,
+                          FALCON_BASE_URL=bench.proxy.url)
+    same((status, output), (0, ""))
+    bench.run("cat quotas")
+    same(call(bench, "--check", FALCON_BASE_URL=bench.proxy.url)[0], 0, "--check")
+    bench.run(f"fusermount3 -u {bench.root}", cwd=bench.directory)
+
+
 @claim
 def a_stale_mount_is_replaced(bench: Bench) -> None:
     bench.program.kill()
