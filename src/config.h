@@ -15,7 +15,7 @@
 #include "util/buf.h"
 #include "util/secret.h"
 
-enum { CONFIG_TEXT_MAX = 1024, CONFIG_FILE_MAX_LINE = 1024 };
+enum { CONFIG_TEXT_MAX = 1024 };
 
 /* Exit codes, documented in malqueryfs(1). */
 enum exit_code {

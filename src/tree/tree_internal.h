@@ -24,7 +24,6 @@ enum {
     TREE_SPOOLS_MAX = 1024,    /* files of the user that are in memory */
     TREE_SUBJECT_MAX = 255,    /* bytes of a subject's text */
     TREE_PAGE = 512,           /* results read at a time */
-    TREE_BLOCK_BYTES = 512,    /* of st_blocks */
 };
 
 enum subject_kind {
@@ -139,7 +138,7 @@ struct node_ops {
     /* The text of a generated file. */
     int (*render)(struct tree *tree, const struct subject *subject, struct buf *text, struct need *ret_need,
                   struct err *err);
-    /* What a text shows that would be there anyway: asked by attr of generated files, never TREE_NEED. */
+    /* Opens the file; without it the text is rendered into the handle. TREE_NEED as in tree.h. */
     int (*open)(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open, struct need *ret_need,
                 struct err *err);
     int (*read)(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,

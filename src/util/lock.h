@@ -27,7 +27,6 @@ enum lock_rank {
     LOCK_STORE_FILES, /* store: open objects */
     LOCK_HTTP,        /* http: idle handles */
     LOCK_FS_BUFFERS,  /* fs: reply buffers */
-    LOCK_LOG,
     LOCK_RANK_MAX = 63,
 };
 
