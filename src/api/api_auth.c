@@ -357,6 +357,7 @@ static void publish_locked(struct api *api, int r, struct grant *grant, const st
         api->bearer = steal_ptr(&grant->bearer);
         api->generation++;
         api->renew_at_s = clock_now_s() + renew_after_s(grant->life_s);
+        api->rejected_until_s = 0; /* a clock that steps back must not bring an old refusal to life */
         api->place = grant->place;
         api->cloud = grant->cloud;
     }

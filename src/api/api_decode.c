@@ -26,6 +26,8 @@ DEFINE_CLEANUP(struct json_tokener *, json_tokener_free)
 
 /* Parsing ---------------------------------------------------------------------------------------------------------- */
 
+/* Counts what costs json-c memory. It also takes '…' and comments, which JSON does not have: brackets would hide in
+ * them. */
 static int check_shape(const struct buf *body, struct err *err)
 {
     size_t nodes = 0;
@@ -39,6 +41,8 @@ static int check_shape(const struct buf *body, struct err *err)
             i++;
         else if (c == '"')
             is_text = !is_text;
+        else if (!is_text && (c == '\'' || c == '/'))
+            return err_set(err, EPROTO, "the answer is not JSON");
         else if (!is_text) {
             nodes += c == '{' || c == '[';
             values += c == ',';

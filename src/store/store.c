@@ -45,7 +45,8 @@ CHECKED static int open_cache(struct store *store, const char *dir, struct err *
     }
     store_files_sweep(store->tmp_fd);
     store_files_sweep(store->locks_fd);
-    return store_object_scan(store, err);
+    r = store_object_scan(store, err);
+    return r < 0 ? r : store_key_bind(store->cache_fd, dir, store->key, store->n_objects > 0, err);
 }
 
 int store_new(const struct store_config *config, struct store **ret_store, struct err *err)

@@ -31,7 +31,8 @@ struct store_config {
 
 struct store; /* one profile, shared by all threads */
 
-/* Opens or makes both directories, migrates the database, reads or makes the key (0600; other modes are EACCES). */
+/* Opens or makes both directories, migrates the database, reads or makes the key (0600; other modes are EACCES). A
+ * cache that was sealed with another key is EINVAL. */
 CHECKED int store_new(const struct store_config *config, struct store **ret_store, struct err *err);
 void store_free(struct store *store);
 DEFINE_CLEANUP(struct store *, store_free)

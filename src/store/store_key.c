@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "util/cleanup.h"
 
 static const char key_name[] = "seal.key";
+static const char print_name[] = "sealed-by";
 
 enum { TEMPORARY_MAX = sizeof key_name + 1 + STORE_FILES_RANDOM_TEXT };
 
@@ -107,4 +109,67 @@ int store_key_open(int dir_fd, const char *dir, struct secret **ret_key, struct 
     if (r == STORE_ABSENT)
         return err_set(err, EIO, "'%s/%s' vanished while we made it", dir, key_name);
     return r;
+}
+
+/* ---- the fingerprint in the cache ---- */
+
+/* STORE_ABSENT: the cache has none yet. */
+CHECKED static int compare_print(int cache_fd, const char *dir, const uint8_t *print, struct err *err)
+{
+    cleanup_(closep) int fd = openat(cache_fd, print_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    uint8_t found[SEAL_KEY_BYTES];
+    size_t n = 0;
+    int r;
+
+    if (fd < 0 && errno == ENOENT)
+        return STORE_ABSENT;
+    if (fd < 0)
+        return err_sys(err, "open '%s/%s'", dir, print_name);
+    r = store_files_pread(fd, found, sizeof found, 0, &n, err);
+    if (r == 0 && (n != sizeof found || memcmp(found, print, sizeof found) != 0))
+        r = err_set(err, EINVAL,
+                    "the cache '%s' was sealed with another key than this state directory's: give each its own", dir);
+    return r;
+}
+
+CHECKED static int leave_print(int cache_fd, const char *dir, const uint8_t *print, struct err *err)
+{
+    cleanup_(closep) int fd = -1;
+    struct store_files_random random;
+    char name[sizeof print_name + 1 + STORE_FILES_RANDOM_TEXT];
+    int r = store_files_random(&random, err);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(name, sizeof name, "%s.%s", print_name, random.s); /* fits */
+    fd = openat(cache_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(err, "make '%s/%s'", dir, name);
+    r = store_files_pwrite(fd, print, SEAL_KEY_BYTES, 0, err);
+    if (r == 0 && fsync(fd) < 0)
+        r = err_sys(err, "sync '%s/%s'", dir, name);
+    if (r == 0 && linkat(cache_fd, name, cache_fd, print_name, 0) < 0 && errno != EEXIST) /* EEXIST: compared next */
+        r = err_sys(err, "make '%s/%s'", dir, print_name);
+    (void)unlinkat(cache_fd, name, 0); /* a leftover is harmless */
+    if (r == 0 && fsync(cache_fd) < 0)
+        r = err_sys(err, "sync '%s'", dir);
+    return r;
+}
+
+int store_key_bind(int cache_fd, const char *dir, const struct secret *key, bool has_objects, struct err *err)
+{
+    uint8_t print[SEAL_KEY_BYTES];
+    int r = store_seal_fingerprint(key, print, err);
+
+    if (r == 0)
+        r = compare_print(cache_fd, dir, print, err);
+    if (r != STORE_ABSENT)
+        return r;
+    if (has_objects)
+        return err_set(err, EINVAL, "the cache '%s' has samples and no '%s': nobody knows which key sealed them", dir,
+                       print_name);
+    r = leave_print(cache_fd, dir, print, err);
+    if (r == 0)
+        r = compare_print(cache_fd, dir, print, err);
+    return r == STORE_ABSENT ? err_set(err, EIO, "'%s/%s' vanished while we made it", dir, print_name) : r;
 }

@@ -65,6 +65,13 @@ CHECKED static int hmac(const void *key, const void *data, size_t n, uint8_t *re
     return 0;
 }
 
+int store_seal_fingerprint(const struct secret *key, uint8_t *ret_print, struct err *err)
+{
+    static const char about[] = "malqueryfs fingerprint of the key";
+
+    return hmac(secret_text(key), about, sizeof about, ret_print, err);
+}
+
 CHECKED static int derive(const struct store_seal *seal, const struct secret *key, const char *purpose,
                           uint8_t *ret_key, struct err *err)
 {

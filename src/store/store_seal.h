@@ -47,6 +47,9 @@ CHECKED int store_seal_header(const struct store_seal *seal, int64_t plain_bytes
 CHECKED int store_seal_from_header(struct store_seal *seal, const struct secret *key, const struct digest *digest,
                                    const uint8_t *header, int64_t *ret_plain_bytes, struct err *err);
 
+/* What a cache remembers of the key that seals it: SEAL_KEY_BYTES that tell nothing about the key. */
+CHECKED int store_seal_fingerprint(const struct secret *key, uint8_t *ret_print, struct err *err);
+
 /* Size of the file that holds `plain_bytes`, and where its chunk `index` starts. */
 int64_t store_seal_file_bytes(int64_t plain_bytes);
 int64_t store_seal_chunk_offset(int64_t index);

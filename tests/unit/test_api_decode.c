@@ -135,6 +135,23 @@ static void bytes_behind_a_nul_are_a_protocol_error(void **state)
     buf_done(&body);
 }
 
+/* Brackets behind a quote that only a lenient parser ends would not be counted, and cost a kilobyte of memory each. */
+static void what_is_not_quite_json_is_a_protocol_error(void **state)
+{
+    static const char *const bodies[] = { "{\"a\":['\"',{},{}]}", "{'\"':{},\"b\":1}", "{\"a\":1}/* { */",
+                                          "{/* \" */\"a\":{}}", "{'a':1}" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+        struct buf body = BUF_INIT(256);
+        struct api_samples samples = { 0 };
+
+        buf_puts(&body, bodies[i]);
+        assert_int_equal(api_decode_samples(&body, &samples, NULL), -EPROTO);
+        buf_done(&body);
+    }
+}
+
 static void deep_nesting_is_beyond_a_limit(void **state)
 {
     (void)state;
@@ -410,6 +427,7 @@ int main(void)
         cmocka_unit_test(what_is_no_json_object_is_a_protocol_error),
         cmocka_unit_test(blanks_at_the_end_are_fine),
         cmocka_unit_test(bytes_behind_a_nul_are_a_protocol_error),
+        cmocka_unit_test(what_is_not_quite_json_is_a_protocol_error),
         cmocka_unit_test(deep_nesting_is_beyond_a_limit),
         cmocka_unit_test(a_flood_of_objects_is_beyond_a_limit),
         cmocka_unit_test(brackets_in_a_text_do_not_count),

@@ -123,6 +123,7 @@ static void processes_that_start_together_agree_on_one_key(void **state)
     store_free(fixture->store);
     fixture->store = NULL;
     assert_int_equal(nftw(fixture->state, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(nftw(fixture->cache, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0); /* sealed by that key */
     assert_int_equal(pipe(start), 0);
     for (unsigned int i = 0; i < PROCESSES; i++) {
         pids[i] = fork();

@@ -43,6 +43,22 @@ static void a_new_key_is_another_one(void **state)
     assert_memory_not_equal(secret_text(one), secret_text(two), 32);
 }
 
+static void a_cache_of_another_key_is_refused_and_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_config config = { .cache_dir = fixture->cache };
+    struct store *other = NULL;
+    char elsewhere[PATH_MAX];
+
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", fixture->dir);
+    config.state_dir = elsewhere;
+    assert_int_equal(store_new(&config, &other, &fixture->err), -EINVAL);
+    assert_non_null(strstr(fixture->err.text, "another key"));
+    config.state_dir = fixture->state;
+    assert_int_equal(store_new(&config, &other, &fixture->err), 0);
+    store_free(other);
+}
+
 static void a_key_that_others_can_read_is_refused_with_the_command(void **state)
 {
     struct fixture *fixture = *state;
@@ -116,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(the_same_key_is_read_again),
         STORE_TEST(a_new_key_is_another_one),
+        STORE_TEST(a_cache_of_another_key_is_refused_and_left_alone),
         STORE_TEST(a_key_that_others_can_read_is_refused_with_the_command),
         STORE_TEST(a_key_that_was_cut_is_refused_and_kept),
         STORE_TEST(a_symlink_is_refused),
