@@ -104,6 +104,8 @@ CHECKED static int prepare_files(const struct engine_options *options, const str
 {
     int r = engine_credentials_make_dirs(options->index, err);
 
+    if (r == 0)
+        r = engine_own_check_index(options->dir, options->index, err);
     if (r == 0 && credentials->is_made_up)
         r = engine_credentials_make_dirs(options->credentials, err);
     if (r == 0 && credentials->is_made_up)

@@ -37,15 +37,15 @@ CHECKED static int start_zip(struct engine *engine, struct err *err)
     return 0;
 }
 
-/* Our own files are no samples, wherever they lie. */
+/* Our own files are no samples, wherever they lie, nor are the archives that are being made beside the index. */
 static void set_excludes(struct started *started, struct engine_index_config *config)
 {
     static const char *const suffixes[DB_FILES] = { "", "-wal", "-shm", "-journal" };
     const struct engine_config *c = &started->engine.config;
-    const char *const others[] = { c->labels, c->request_log, c->credentials, c->key };
+    const char *const others[] = { c->labels, c->request_log, c->credentials, c->key, started->engine.index_dir };
     size_t n = 0;
 
-    static_assert(DB_FILES + ARRAY_SIZE(others) <= ENGINE_EXCLUDES_MAX, "every file of ours has a place");
+    static_assert(DB_FILES + ARRAY_SIZE(others) <= ENGINE_OWN_MAX, "every file of ours has a place");
     for (size_t i = 0; i < DB_FILES; i++) {
         if (snprintf(started->db_files[i], PATH_MAX, "%s%s", c->index, suffixes[i]) < PATH_MAX)
             config->excludes[n++] = started->db_files[i];
@@ -69,8 +69,10 @@ CHECKED static int start_index(struct started *started, struct err *err)
         .delay_ms = engine->config.job_delay_ms,
         .retention_s = engine->config.retention_s,
     };
-    int r = engine_db_open(engine->config.index, &engine->db, err);
+    int r = engine_own_check_index(config.dir, engine->config.index, err);
 
+    if (r == 0)
+        r = engine_db_open(engine->config.index, &engine->db, err);
     if (r < 0)
         return r;
     set_excludes(started, &config);

@@ -63,4 +63,5 @@ const char *engine_url(const struct engine *engine);
  */
 #include "engine/engine_credentials.h"
 #include "engine/engine_options.h"
+#include "engine/engine_own.h"
 #include "engine/engine_socket.h"

@@ -20,8 +20,6 @@ struct engine_index {
     struct engine_db *db;
     struct engine_index_config config;
     int dir_fd;
-    char *excludes[ENGINE_EXCLUDES_MAX];
-    size_t n_excludes;
     const char *labels_path;      /* relative, when the labels lie below the directory */
     struct engine_labels *labels; /* guarded by db->lock */
     struct engine_watch *watch;
@@ -42,24 +40,6 @@ static const char *below(const char *dir, const char *path)
     if (strcmp(dir, "/") == 0)
         return path[0] == '/' ? path + 1 : NULL;
     return strncmp(path, dir, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
-}
-
-CHECKED static int set_excludes(struct engine_index *index, struct err *err)
-{
-    for (size_t i = 0; i < ENGINE_EXCLUDES_MAX; i++) {
-        const char *path = index->config.excludes[i];
-        const char *rest = path ? below(index->config.dir, path) : NULL;
-
-        if (!rest)
-            continue;
-        index->excludes[index->n_excludes] = strdup(rest);
-        if (!index->excludes[index->n_excludes])
-            return err_set(err, ENOMEM, "no memory for the index");
-        index->n_excludes++;
-    }
-    if (index->config.labels)
-        index->labels_path = below(index->config.dir, index->config.labels);
-    return 0;
 }
 
 /* A table that cannot be read later keeps the old one in use: somebody is editing it. */
@@ -137,13 +117,14 @@ static void *run(void *argument)
 CHECKED static int start(struct engine_index *index, struct err *err)
 {
     struct engine_scan_config config = { .n_threads = index->config.n_threads, .stop = &index->stop };
-    int r;
+    int r = 0;
 
     index->dir_fd = open(index->config.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (index->dir_fd < 0)
         return err_sys(err, "open '%s'", index->config.dir);
-    r = set_excludes(index, err);
-    if (r == 0 && index->config.labels)
+    if (index->config.labels)
+        index->labels_path = below(index->config.dir, index->config.labels);
+    if (index->config.labels)
         r = engine_labels_load(index->config.labels, &index->labels, err);
     if (r == -ENOENT && index->config.may_lack_labels)
         r = 0;
@@ -153,8 +134,7 @@ CHECKED static int start(struct engine_index *index, struct err *err)
         return r;
     config.dir_fd = index->dir_fd;
     config.watch = index->watch;
-    config.excludes = index->excludes;
-    config.n_excludes = index->n_excludes;
+    config.excludes = index->config.excludes;
     r = engine_scan_new(index->db, &config, &index->scan, err);
     if (r < 0)
         return r;
@@ -197,8 +177,6 @@ void engine_index_free(struct engine_index *index)
     engine_scan_free(index->scan);
     engine_watch_free(index->watch);
     engine_labels_free(index->labels);
-    for (size_t i = 0; i < index->n_excludes; i++)
-        free(index->excludes[i]);
     closep(&index->dir_fd);
     cond_done(&index->changed);
     lock_done(&index->lock);
@@ -304,10 +282,15 @@ static bool open_place(struct engine_index *index, const struct place *place, co
                        int64_t *ret_size_bytes)
 {
     cleanup_(closep) int fd = -1;
+    struct engine_own own;
     struct engine_stamp stamp;
     struct digest now;
+    struct stat st;
 
-    if (engine_file_open(index->dir_fd, place->path, &fd, &stamp, NULL) < 0)
+    if (engine_file_open(index->dir_fd, place->path, &fd, &stamp, NULL) < 0 || fstat(fd, &st) < 0)
+        return false;
+    own = engine_own_find(index->config.excludes); /* now, because they may be new */
+    if (engine_own_has(&own, engine_own_id_of(&st)))
         return false;
     if (!engine_stamp_equal(&stamp, &place->stamp) &&
         (engine_file_digest(fd, &now, NULL) < 0 || !digest_equal(&now, digest)))

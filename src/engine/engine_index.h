@@ -18,10 +18,10 @@
 #include "engine/engine_db.h"
 #include "engine/engine_gram.h"
 #include "engine/engine_labels.h"
+#include "engine/engine_own.h"
 #include "model/sample.h"
 
 enum { ENGINE_INDEX_ABSENT = 1 };
-enum { ENGINE_EXCLUDES_MAX = 8 };
 
 struct engine_index_config {
     const char *dir;      /* absolute, links resolved */
@@ -29,8 +29,8 @@ struct engine_index_config {
     bool may_lack_labels; /* the labels may come later, or never */
     size_t n_threads;
     bool has_watch;
-    /* Absolute paths that are ours and no samples, when they lie below `dir`; NULL entries are skipped. */
-    const char *excludes[ENGINE_EXCLUDES_MAX];
+    /* Paths of what is ours and no sample, by whatever name it is found; NULL entries are skipped. */
+    const char *excludes[ENGINE_OWN_MAX];
 };
 
 struct engine_index;

@@ -81,15 +81,15 @@ json_object *engine_render_samples(const struct engine_samples *samples, unsigne
     return array;
 }
 
-enum stat { STAT_CLEAN, STAT_MALWARE, STAT_PUA, STAT_UNKNOWN, STAT_N };
+enum stat_kind { STAT_CLEAN, STAT_MALWARE, STAT_PUA, STAT_UNKNOWN, STAT_N };
 
-static enum stat stat_of_label(const char *label)
+static enum stat_kind stat_of_label(const char *label)
 {
     static const char *const labels[] = { [STAT_CLEAN] = "clean", [STAT_MALWARE] = "malware", [STAT_PUA] = "pua" };
 
     for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
         if (strcmp(label, labels[i]) == 0)
-            return (enum stat)i;
+            return (enum stat_kind)i;
     return STAT_UNKNOWN;
 }
 

@@ -74,14 +74,6 @@ CHECKED static int add_path(struct paths *paths, const char *path, struct err *e
     return 0;
 }
 
-static bool is_excluded(const struct engine_scan *scan, const char *path)
-{
-    for (size_t i = 0; i < scan->config.n_excludes; i++)
-        if (strcmp(path, scan->config.excludes[i]) == 0)
-            return true;
-    return false;
-}
-
 /* Is the file in the database as it is on disk? Notes that it exists. */
 CHECKED static int is_known_locked(struct engine_db *db, const struct engine_walk_entry *entry, bool *ret_known,
                                    struct err *err) REQUIRES(&db->lock);
@@ -113,8 +105,6 @@ CHECKED static int visit_file(struct engine_scan *scan, const struct engine_walk
     bool is_known = false;
     int r;
 
-    if (is_excluded(scan, entry->path))
-        return 0;
     lock_acquire(&scan->db->lock);
     r = is_known_locked(scan->db, entry, &is_known, err);
     lock_release(&scan->db->lock);
@@ -138,6 +128,7 @@ CHECKED static int collect(struct engine_scan *scan, const char *path, struct er
 {
     cleanup_(engine_walk_freep) struct engine_walk *walk = NULL;
     struct engine_walk_entry entry;
+    const struct engine_own own = engine_own_find(scan->config.excludes);
     bool has_any = false;
     int r = engine_walk_new(scan->config.dir_fd, path, &walk, err);
 
@@ -145,7 +136,9 @@ CHECKED static int collect(struct engine_scan *scan, const char *path, struct er
         return r;
     while (!atomic_load(scan->config.stop) && engine_walk_next(walk, &entry)) {
         has_any = true;
-        if (entry.is_dir)
+        if (engine_own_has(&own, entry.id))
+            engine_walk_skip(walk);
+        else if (entry.is_dir)
             visit_directory(scan, entry.path);
         else
             r = visit_file(scan, &entry, err);

@@ -17,8 +17,7 @@ struct engine_scan_config {
     size_t n_threads;
     struct engine_watch *watch; /* gets every directory that is found */
     atomic_bool *stop;
-    char *const *excludes; /* relative paths that are no samples */
-    size_t n_excludes;
+    const char *const *excludes; /* ENGINE_OWN_MAX paths that are no samples, directories with all in them */
 };
 
 struct engine_scan;

@@ -76,6 +76,7 @@ static bool take(struct engine_walk *walk, int at_fd, const char *name, struct e
         return false;
     *entry = (struct engine_walk_entry){ .path = walk->path, .is_dir = S_ISDIR(st.st_mode) };
     entry->stamp = engine_stamp_of(&st);
+    entry->id = engine_own_id_of(&st);
     walk->opens_entry = entry->is_dir;
     return true;
 }
@@ -117,4 +118,9 @@ bool engine_walk_next(struct engine_walk *walk, struct engine_walk_entry *ret_en
             return true;
     }
     return false;
+}
+
+void engine_walk_skip(struct engine_walk *walk)
+{
+    walk->opens_entry = false;
 }

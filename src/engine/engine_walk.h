@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "engine/engine_file.h"
+#include "engine/engine_own.h"
 
 enum { ENGINE_WALK_DEPTH_MAX = 128, ENGINE_WALK_PATH_MAX = 4095 };
 
@@ -19,6 +20,7 @@ struct engine_walk_entry {
     const char *path; /* relative to the served directory, "" for itself */
     bool is_dir;
     struct engine_stamp stamp;
+    struct engine_own_id id;
 };
 
 struct engine_walk;
@@ -30,3 +32,6 @@ DEFINE_CLEANUP(struct engine_walk *, engine_walk_free)
 
 /* False at the end. */
 bool engine_walk_next(struct engine_walk *walk, struct engine_walk_entry *ret_entry);
+
+/* Leaves out what is in the directory that was the last entry. */
+void engine_walk_skip(struct engine_walk *walk);

@@ -114,6 +114,58 @@ static void regular_files_are_samples_and_links_are_not(void **unused)
     fixture_done(&bench.fixture);
 }
 
+static void start_excluding(struct bench *bench, const char *path)
+{
+    static char dir[PATH_MAX];
+    const struct engine_index_config config = { .dir = dir, .n_threads = 1, .excludes = { NULL, path } };
+
+    (void)snprintf(dir, sizeof dir, "%s", fixture_path(&bench->fixture, "zoo"));
+    assert_int_equal(engine_db_open(fixture_path(&bench->fixture, "index.db"), &bench->db, NULL), 0);
+    assert_int_equal(engine_index_new(bench->db, &config, &bench->index, NULL), 0);
+    assert_true(engine_index_wait(bench->index, WAIT_MS));
+}
+
+static void our_own_files_are_no_samples_by_whatever_name(void **unused)
+{
+    struct bench bench;
+    char path[PATH_MAX];
+
+    (void)unused;
+    bench_init(&bench);
+    (void)snprintf(path, sizeof path, "%s", fixture_path(&bench.fixture, "link/./key"));
+    assert_int_equal(symlink("zoo/sub", fixture_path(&bench.fixture, "link")), 0);
+    fixture_text(&bench.fixture, "zoo/sub/key", "secret");
+    fixture_text(&bench.fixture, "zoo/a", "first");
+    assert_int_equal(link(fixture_path(&bench.fixture, "zoo/sub/key"), fixture_path(&bench.fixture, "zoo/hard")), 0);
+    start_excluding(&bench, path);
+    assert_true(has(&bench, "first"));
+    assert_false(has(&bench, "secret"));
+    stop(&bench);
+    path[strlen(path) - strlen("/./key")] = '\0'; /* the whole directory */
+    fixture_text(&bench.fixture, "zoo/sub/other", "temporary");
+    start_excluding(&bench, path);
+    assert_false(has(&bench, "temporary"));
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void a_sample_that_became_ours_is_not_opened(void **unused)
+{
+    struct bench bench;
+    char path[PATH_MAX];
+
+    (void)unused;
+    bench_init(&bench);
+    (void)snprintf(path, sizeof path, "%s", fixture_path(&bench.fixture, "key"));
+    fixture_text(&bench.fixture, "zoo/a", "secret");
+    start_excluding(&bench, path);
+    assert_int_equal(try_open(&bench, "secret"), 0);
+    assert_int_equal(symlink("zoo/a", path), 0);
+    assert_int_equal(try_open(&bench, "secret"), ENGINE_INDEX_ABSENT);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
 static void identical_files_are_one_sample(void **unused)
 {
     struct engine_samples samples = { 0 };
@@ -285,6 +337,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(regular_files_are_samples_and_links_are_not),
+        cmocka_unit_test(our_own_files_are_no_samples_by_whatever_name),
+        cmocka_unit_test(a_sample_that_became_ours_is_not_opened),
         cmocka_unit_test(identical_files_are_one_sample),
         cmocka_unit_test(a_restart_reads_only_what_changed),
         cmocka_unit_test(changed_bytes_are_never_served_under_the_old_hash),
