@@ -33,15 +33,20 @@ static void end_soon(void)
     (void)setitimer(ITIMER_REAL, &once, NULL); /* cannot fail with valid arguments */
 }
 
-/* Nothing of this process is for other eyes: no core, no ptrace, no readable files. */
+/* Nothing of this process is for other eyes: no core, no ptrace, no readable files. And it needs descriptors. */
 static void harden(void)
 {
     const struct rlimit none = { 0, 0 };
+    struct rlimit files;
 
     (void)umask(077);                         /* cannot fail */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* best effort, like the next two */
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)setrlimit(RLIMIT_CORE, &none);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a descriptor per connection, download and search thread */
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* without it, some requests fail with a 500 */
+    }
 }
 
 CHECKED static int block_signals(int *ret_fd, struct err *err)

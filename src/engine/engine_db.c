@@ -32,8 +32,9 @@ static const char *const texts[ENGINE_SQL_N] = {
     [SQL_FILE_PUT] = "INSERT OR REPLACE INTO file(path, size, mtime_ns, ctime_ns, inode, sha256)"
                      " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [SQL_FILE_FORGET] = "DELETE FROM file WHERE path = ?1 OR (path >= ?1 || '/' AND path < ?1 || '0')",
-    [SQL_FILE_PATHS] =
-        "SELECT path, size, mtime_ns, ctime_ns, inode FROM file WHERE sha256 = ?1 ORDER BY path LIMIT ?2",
+    /* In the order of the index, so that each step is a look-up. */
+    [SQL_FILE_NEXT] = "SELECT path, size, mtime_ns, ctime_ns, inode FROM file WHERE sha256 = ?1"
+                      " AND (mtime_ns, path) > (?2, ?3) ORDER BY mtime_ns, path LIMIT 1",
     [SQL_SAMPLE_PUT] = "INSERT OR REPLACE INTO sample(sha256, sha1, md5, size, filetype) VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_SAMPLE_GET] = "SELECT s.sha256, s.sha1, s.md5, s.size, s.filetype, MIN(f.mtime_ns) FROM sample s"
                        " JOIN file f ON f.sha256 = s.sha256 WHERE s.sha256 = ?1 GROUP BY s.sha256",

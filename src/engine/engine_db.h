@@ -22,7 +22,7 @@ enum engine_sql {
     SQL_FILE_STAMP,
     SQL_FILE_PUT,
     SQL_FILE_FORGET,
-    SQL_FILE_PATHS,
+    SQL_FILE_NEXT,
     SQL_SAMPLE_PUT,
     SQL_SAMPLE_GET,
     SQL_SAMPLE_COUNT,

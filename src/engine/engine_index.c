@@ -14,7 +14,10 @@
 /* More changed paths than this cost more one by one than a walk over everything. */
 enum { REFRESH_PATHS_MAX = 32 };
 
-enum { PATHS_TRIED_MAX = 16, DAY_S = 24 * 60 * 60, BILLION = 1000 * 1000 * 1000 };
+/* Files with one content that are tried before the index counts as too stale to answer. */
+enum { PLACES_MAX = 4096 };
+
+enum { DAY_S = 24 * 60 * 60, BILLION = 1000 * 1000 * 1000 };
 
 struct engine_index {
     struct engine_db *db;
@@ -247,72 +250,112 @@ int engine_index_find(struct engine_index *index, const struct digest *digest, s
     return r < 0 ? r : r == 1 ? 0 : ENGINE_INDEX_ABSENT;
 }
 
+/* A file that should have a content; before the first one: PLACE_NONE. */
 struct place {
     char *path;
     struct engine_stamp stamp;
 };
 
-/* Where a sample lies; the number of places or a negative errno. */
-CHECKED static int find_places(struct engine_index *index, const struct digest *digest, struct place *places,
-                               struct err *err)
+#define PLACE_NONE                                                                                                     \
+    {                                                                                                                  \
+        .path = NULL, .stamp = {.mtime_ns = INT64_MIN }                                                                \
+    }
+
+static void place_done(struct place *place)
+{
+    free(place->path);
+}
+
+/* Moves `place` to the next file with this content: 1, or 0 when there is none. */
+CHECKED static int next_place(struct engine_index *index, const struct digest *digest, struct place *place,
+                              struct err *err)
 {
     struct engine_db *db = index->db;
+    char *path = NULL;
     sqlite3_stmt *stmt;
-    int n = 0;
     int r;
 
     lock_acquire(&db->lock);
-    stmt = engine_db_bind(db, SQL_FILE_PATHS, "bi", (const void *)digest->bytes, (size_t)DIGEST_BYTES,
-                          (int64_t)PATHS_TRIED_MAX);
-    while ((r = engine_db_step(db, stmt, err)) == 1 && n < PATHS_TRIED_MAX) {
-        places[n].path = strdup(column_text(stmt, 0));
-        places[n].stamp = (struct engine_stamp){ .size_bytes = sqlite3_column_int64(stmt, 1),
-                                                 .mtime_ns = sqlite3_column_int64(stmt, 2),
-                                                 .ctime_ns = sqlite3_column_int64(stmt, 3),
-                                                 .inode = sqlite3_column_int64(stmt, 4) };
-        n += places[n].path != NULL;
+    stmt = engine_db_bind(db, SQL_FILE_NEXT, "bit", (const void *)digest->bytes, (size_t)DIGEST_BYTES,
+                          place->stamp.mtime_ns, place->path ? place->path : "");
+    r = engine_db_step(db, stmt, err);
+    if (r == 1) {
+        path = strdup(column_text(stmt, 0));
+        place->stamp = (struct engine_stamp){ .size_bytes = sqlite3_column_int64(stmt, 1),
+                                              .mtime_ns = sqlite3_column_int64(stmt, 2),
+                                              .ctime_ns = sqlite3_column_int64(stmt, 3),
+                                              .inode = sqlite3_column_int64(stmt, 4) };
+        (void)sqlite3_reset(stmt); /* the step succeeded */
     }
-    (void)sqlite3_reset(stmt); /* repeats the error of the last step, which was checked */
     lock_release(&db->lock);
-    return r < 0 ? r : n;
+    if (r != 1)
+        return r;
+    free(place->path);
+    place->path = path;
+    return path ? 1 : err_set(err, ENOMEM, "no memory for a path");
 }
 
-/* False when the file is not what it was and its bytes are different, too. */
-static bool open_place(struct engine_index *index, const struct place *place, const struct digest *digest, int *ret_fd,
-                       int64_t *ret_size_bytes)
+/* Is the file gone, or something else in its place? Everything else is no word about the sample. */
+static bool means_absent(int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == ELOOP || code == EINVAL || code == ENXIO;
+}
+
+/* ENGINE_INDEX_ABSENT when the file is not what it was and its bytes are different, too. */
+CHECKED static int open_place(struct engine_index *index, const struct place *place, const struct digest *digest,
+                              int *ret_fd, int64_t *ret_size_bytes, struct err *err)
 {
     cleanup_(closep) int fd = -1;
     struct engine_own own;
     struct engine_stamp stamp;
     struct digest now;
     struct stat st;
+    int r = engine_file_open(index->dir_fd, place->path, &fd, &stamp, err);
 
-    if (engine_file_open(index->dir_fd, place->path, &fd, &stamp, NULL) < 0 || fstat(fd, &st) < 0)
-        return false;
+    if (r < 0)
+        return means_absent(-r) ? ENGINE_INDEX_ABSENT : r;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, "stat '%s'", place->path);
     own = engine_own_find(index->config.excludes); /* now, because they may be new */
     if (engine_own_has(&own, engine_own_id_of(&st)))
-        return false;
-    if (!engine_stamp_equal(&stamp, &place->stamp) &&
-        (engine_file_digest(fd, &now, NULL) < 0 || !digest_equal(&now, digest)))
-        return false;
+        return ENGINE_INDEX_ABSENT;
+    if (!engine_stamp_equal(&stamp, &place->stamp)) {
+        r = engine_file_digest(fd, &now, err);
+        if (r < 0 || !digest_equal(&now, digest))
+            return r < 0 ? r : ENGINE_INDEX_ABSENT;
+    }
     *ret_size_bytes = stamp.size_bytes;
     *ret_fd = steal_fd(&fd);
-    return true;
+    return 0;
 }
 
+/* One good place is enough; without one, a place that could not be examined makes the answer unknown. */
 int engine_index_open(struct engine_index *index, const struct digest *digest, int *ret_fd, int64_t *ret_size_bytes,
                       struct err *err)
 {
-    struct place places[PATHS_TRIED_MAX] = { 0 };
-    bool is_open = false;
-    int n = find_places(index, digest, places, err);
+    cleanup_(place_done) struct place place = PLACE_NONE;
+    struct err first = { 0 };
+    int r = 0;
 
-    for (int i = 0; i < n; i++) {
-        if (!is_open)
-            is_open = open_place(index, &places[i], digest, ret_fd, ret_size_bytes);
-        free(places[i].path);
+    for (int i = 0; i < PLACES_MAX; i++) {
+        struct err other = { 0 };
+
+        r = next_place(index, digest, &place, err);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            break;
+        r = open_place(index, &place, digest, ret_fd, ret_size_bytes, &other);
+        if (r == 0)
+            return 0;
+        if (r < 0 && !first.code)
+            first = other;
     }
-    return n < 0 ? n : is_open ? 0 : ENGINE_INDEX_ABSENT;
+    if (r != 0 && !first.code)
+        return err_set(err, EBUSY, "all of the first %d files with one content are gone", PLACES_MAX);
+    if (first.code && err)
+        *err = first;
+    return first.code ? -first.code : ENGINE_INDEX_ABSENT;
 }
 
 static bool may_contain(sqlite3_stmt *stmt, const struct engine_bytes *patterns, size_t n_patterns)

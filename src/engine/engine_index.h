@@ -6,8 +6,8 @@
  *
  * Units      sizes in bytes, waits in milliseconds, dates in seconds since the epoch (UTC midnight).
  * Ownership  ret_* is the caller's: descriptors to close, lists for engine_samples_done().
- * Errors     ENGINE_INDEX_ABSENT: not a sample of this directory, or changed since and not read again yet.
- * Threads    any.
+ * Errors     ENGINE_INDEX_ABSENT: not a sample of this directory, or changed since and not read again yet. What hinders
+ * us from looking (descriptors, memory, rights, a broken disk) is a negative errno instead. Threads    any.
  */
 #pragma once
 

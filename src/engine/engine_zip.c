@@ -47,12 +47,14 @@ static zip_int64_t member_fail(struct member *member, int zip_code, int code)
 
 static zip_int64_t member_open(struct member *member)
 {
+    struct err err = { 0 };
+    int r;
+
     closep(&member->fd);
     member->fd = -1;
     member->offset = 0;
-    if (engine_index_open(member->index, &member->digest, &member->fd, &member->size_bytes, NULL) != 0)
-        return member_fail(member, ZIP_ER_OPEN, ENOENT);
-    return 0;
+    r = engine_index_open(member->index, &member->digest, &member->fd, &member->size_bytes, &err);
+    return r == 0 ? 0 : member_fail(member, ZIP_ER_OPEN, r < 0 ? -r : ENOENT);
 }
 
 static zip_int64_t member_read(struct member *member, void *data, zip_uint64_t n)

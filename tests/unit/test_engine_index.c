@@ -1,12 +1,13 @@
 #include "test_engine_fixture.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "engine/engine_index.h"
 #include "util/clock.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 20000, MANY = 40 };
 
 struct bench {
     struct fixture fixture;
@@ -162,6 +163,62 @@ static void a_sample_that_became_ours_is_not_opened(void **unused)
     assert_int_equal(try_open(&bench, "secret"), 0);
     assert_int_equal(symlink("zoo/a", path), 0);
     assert_int_equal(try_open(&bench, "secret"), ENGINE_INDEX_ABSENT);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+/* Leaves no descriptor to open anything with. */
+static struct rlimit take_descriptors(void)
+{
+    struct rlimit old;
+    struct rlimit none;
+    int fd = dup(0);
+
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = (rlim_t)fd;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    return old;
+}
+
+static void a_sample_that_cannot_be_opened_is_not_absent(void **unused)
+{
+    struct bench bench;
+    struct rlimit old;
+
+    (void)unused;
+    bench_init(&bench);
+    fixture_text(&bench.fixture, "zoo/a", "first");
+    start(&bench);
+    old = take_descriptors();
+    assert_int_equal(try_open(&bench, "first"), -EMFILE);
+    assert_int_equal(try_open(&bench, "never seen"), ENGINE_INDEX_ABSENT);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(try_open(&bench, "first"), 0);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void one_good_file_of_many_is_found(void **unused)
+{
+    struct bench bench;
+    char name[32];
+
+    (void)unused;
+    bench_init(&bench);
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "zoo/%03d", i);
+        fixture_text(&bench.fixture, name, "same");
+    }
+    start(&bench);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(try_open(&bench, "same"), 0);
+        (void)snprintf(name, sizeof name, "zoo/%03d", i);
+        assert_int_equal(unlink(fixture_path(&bench.fixture, name)), 0);
+    }
+    assert_int_equal(try_open(&bench, "same"), ENGINE_INDEX_ABSENT);
     stop(&bench);
     fixture_done(&bench.fixture);
 }
@@ -339,6 +396,8 @@ int main(void)
         cmocka_unit_test(regular_files_are_samples_and_links_are_not),
         cmocka_unit_test(our_own_files_are_no_samples_by_whatever_name),
         cmocka_unit_test(a_sample_that_became_ours_is_not_opened),
+        cmocka_unit_test(a_sample_that_cannot_be_opened_is_not_absent),
+        cmocka_unit_test(one_good_file_of_many_is_found),
         cmocka_unit_test(identical_files_are_one_sample),
         cmocka_unit_test(a_restart_reads_only_what_changed),
         cmocka_unit_test(changed_bytes_are_never_served_under_the_old_hash),
