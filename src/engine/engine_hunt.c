@@ -93,7 +93,8 @@ static int on_scan(YR_SCAN_CONTEXT *context, int message, void *data, void *user
     return CALLBACK_ABORT; /* one is enough */
 }
 
-int engine_scanner_new(const struct engine_rules *rules, struct engine_scanner **ret_scanner, struct err *err)
+int engine_scanner_new(const struct engine_rules *rules, int file_s, struct engine_scanner **ret_scanner,
+                       struct err *err)
 {
     cleanup_(engine_scanner_freep) struct engine_scanner *scanner = calloc(1, sizeof *scanner);
     int r;
@@ -104,7 +105,7 @@ int engine_scanner_new(const struct engine_rules *rules, struct engine_scanner *
     if (r != ERROR_SUCCESS)
         return fail(err, r, "scanner");
     yr_scanner_set_callback(scanner->scanner, on_scan, scanner);
-    yr_scanner_set_timeout(scanner->scanner, ENGINE_HUNT_TIMEOUT_S);
+    yr_scanner_set_timeout(scanner->scanner, file_s);
     yr_scanner_set_flags(scanner->scanner, SCAN_FLAGS_REPORT_RULES_MATCHING);
     *ret_scanner = steal_ptr(&scanner);
     return 0;

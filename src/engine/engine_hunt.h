@@ -12,8 +12,6 @@
 #include "util/cleanup.h"
 #include "util/err.h"
 
-enum { ENGINE_HUNT_TIMEOUT_S = 60 }; /* per file */
-
 struct engine_rules;
 struct engine_scanner;
 
@@ -24,7 +22,9 @@ CHECKED int engine_rules_new(const char *text, struct engine_rules **ret_rules, 
 void engine_rules_free(struct engine_rules *rules);
 DEFINE_CLEANUP(struct engine_rules *, engine_rules_free)
 
-CHECKED int engine_scanner_new(const struct engine_rules *rules, struct engine_scanner **ret_scanner, struct err *err);
+/* A file may take `file_s` seconds, then its scan ends with ETIMEDOUT. */
+CHECKED int engine_scanner_new(const struct engine_rules *rules, int file_s, struct engine_scanner **ret_scanner,
+                               struct err *err);
 void engine_scanner_free(struct engine_scanner *scanner);
 DEFINE_CLEANUP(struct engine_scanner *, engine_scanner_free)
 

@@ -12,6 +12,9 @@
 
 enum { IDLE_MS = 60 * 1000, INDEX_STEP_MS = 500 };
 
+/* Jobs run one after the other: none may keep the others waiting for good. */
+enum { JOB_MAX_MS = 60 * 60 * 1000, FILE_MAX_S = 60 };
+
 struct engine_jobs {
     struct engine_db *db;
     struct engine_index *index;
@@ -97,6 +100,10 @@ CHECKED static int search(struct engine_jobs *jobs, const struct work *work, jso
     cleanup_(json_object_putp) json_object *results = json_object_new_object();
     cleanup_(query_done) struct engine_query *query = calloc(1, sizeof *query);
     cleanup_(engine_samples_done) struct engine_samples samples = { 0 };
+    const struct engine_search_config config = { .n_threads = jobs->config.n_threads,
+                                                 .stop = &jobs->stop,
+                                                 .deadline_ms = clock_mono_ms() + JOB_MAX_MS,
+                                                 .file_s = FILE_MAX_S };
     int r;
 
     if (!query)
@@ -105,7 +112,7 @@ CHECKED static int search(struct engine_jobs *jobs, const struct work *work, jso
     if (r == 0)
         r = engine_query_parse(work->kind, body, query, err);
     if (r == 0)
-        r = engine_search_run(jobs->index, query, jobs->config.n_threads, &jobs->stop, &samples, err);
+        r = engine_search_run(jobs->index, query, &config, &samples, err);
     if (r < 0)
         return r;
     engine_json_put(results, "stats", engine_render_stats(&samples, query->fields, samples.n));

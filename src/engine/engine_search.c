@@ -5,6 +5,7 @@
 
 #include "engine/engine_hunt.h"
 #include "engine/engine_parallel.h"
+#include "util/clock.h"
 #include "util/log.h"
 
 /*
@@ -14,12 +15,15 @@
 struct search {
     struct engine_index *index;
     const struct engine_query *query;
-    atomic_bool *stop;
+    const struct engine_search_config *config;
     struct engine_rules *rules; /* NULL: patterns */
     struct engine_scanner *scanners[ENGINE_THREADS_MAX];
     struct engine_samples candidates;
     bool *is_hit; /* one per candidate */
     atomic_size_t n_hits;
+    atomic_size_t n_timeouts;
+    struct lock lock; /* rank LOCK_ENGINE */
+    struct err err;   /* guarded by lock: the first one */
 };
 
 static void search_done(struct search *search)
@@ -28,7 +32,18 @@ static void search_done(struct search *search)
         engine_scanner_freep(&search->scanners[i]);
     engine_rules_freep(&search->rules);
     engine_samples_done(&search->candidates);
+    lock_done(&search->lock);
     free(search->is_hit);
+}
+
+/* A search without this file would be a wrong answer, so the whole search ends. */
+static bool give_up(struct search *search, const struct err *err)
+{
+    lock_acquire(&search->lock);
+    if (!search->err.code)
+        search->err = *err;
+    lock_release(&search->lock);
+    return false;
 }
 
 CHECKED static int examine(struct search *search, size_t worker, int fd, bool *ret_match, struct err *err)
@@ -36,14 +51,28 @@ CHECKED static int examine(struct search *search, size_t worker, int fd, bool *r
     int r = 0;
 
     if (!search->rules)
-        return engine_pattern_scan(fd, search->query->patterns, search->query->n_patterns, search->stop, ret_match,
-                                   err);
+        return engine_pattern_scan(fd, search->query->patterns, search->query->n_patterns, search->config->stop,
+                                   ret_match, err);
     if (!search->scanners[worker])
-        r = engine_scanner_new(search->rules, &search->scanners[worker], err);
+        r = engine_scanner_new(search->rules, search->config->file_s, &search->scanners[worker], err);
     return r < 0 ? r : engine_scanner_scan(search->scanners[worker], fd, ret_match, err);
 }
 
-/* A file that is gone or cannot be examined is no match; the search goes on. */
+/* A scan that failed may mean that somebody changed the file meanwhile: then it is not this sample any more. */
+static bool is_gone(struct search *search, const struct digest *digest)
+{
+    cleanup_(closep) int fd = -1;
+    int64_t size;
+
+    return engine_index_open(search->index, digest, &fd, &size, NULL) == ENGINE_INDEX_ABSENT;
+}
+
+static void log_timeout(const struct digest *digest, const struct err *err)
+{
+    log_event(LOG_LEVEL_WARN, err->text, LOG_TEXT(LOG_OP, "search"), LOG_TEXT(LOG_HASH, digest_format(digest).s),
+              LOG_NUMBER(LOG_ERRNO, err->code));
+}
+
 static bool search_task(void *context, size_t worker, size_t item)
 {
     struct search *search = context;
@@ -51,13 +80,23 @@ static bool search_task(void *context, size_t worker, size_t item)
     cleanup_(closep) int fd = -1;
     struct err err = { 0 };
     int64_t size;
-    int r = engine_index_open(search->index, digest, &fd, &size, &err);
+    int r;
 
+    if (clock_mono_ms() > search->config->deadline_ms) {
+        (void)err_set(&err, ETIMEDOUT, "the search takes too long"); /* handed on below */
+        return give_up(search, &err);
+    }
+    r = engine_index_open(search->index, digest, &fd, &size, &err);
+    if (r < 0)
+        return give_up(search, &err);
     if (r == 0)
         r = examine(search, worker, fd, &search->is_hit[item], &err);
-    if (r < 0)
-        log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "search"), LOG_TEXT(LOG_HASH, digest_format(digest).s),
-                  LOG_NUMBER(LOG_ERRNO, err.code));
+    if (r == -ETIMEDOUT && search->rules) {
+        atomic_fetch_add(&search->n_timeouts, 1);
+        log_timeout(digest, &err);
+    } else if (r < 0 && !is_gone(search, digest)) {
+        return give_up(search, &err);
+    }
     if (search->is_hit[item])
         atomic_fetch_add(&search->n_hits, 1);
     return atomic_load(&search->n_hits) < (size_t)search->query->limit;
@@ -84,12 +123,27 @@ static void keep_hits(struct search *search)
     samples->n = n;
 }
 
-int engine_search_run(struct engine_index *index, const struct engine_query *query, size_t n_threads, atomic_bool *stop,
-                      struct engine_samples *ret_samples, struct err *err)
+CHECKED static int check_end(struct search *search, struct err *err)
 {
-    cleanup_(search_done) struct search search = { .index = index, .query = query, .stop = stop };
+    size_t n_timeouts = atomic_load(&search->n_timeouts);
+
+    if (atomic_load(search->config->stop))
+        return err_set(err, ECANCELED, "the search was stopped");
+    if (search->err.code) /* all other threads have ended */
+        return err_set(err, search->err.code, "%s", search->err.text);
+    if (n_timeouts)
+        return err_set(err, ETIMEDOUT, "%zu file%s took longer than %d s each", n_timeouts, n_timeouts == 1 ? "" : "s",
+                       search->config->file_s);
+    return 0;
+}
+
+int engine_search_run(struct engine_index *index, const struct engine_query *query,
+                      const struct engine_search_config *config, struct engine_samples *ret_samples, struct err *err)
+{
+    cleanup_(search_done) struct search search = { .index = index, .query = query, .config = config };
     int r = 0;
 
+    lock_init(&search.lock, LOCK_ENGINE);
     if (query->rule)
         r = engine_rules_new(query->rule, &search.rules, err);
     if (r == 0)
@@ -100,9 +154,10 @@ int engine_search_run(struct engine_index *index, const struct engine_query *que
     search.is_hit = calloc(search.candidates.n + 1, sizeof *search.is_hit);
     if (!search.is_hit)
         return err_set(err, ENOMEM, "no memory to search");
-    engine_parallel_run(n_threads, search.candidates.n, stop, search_task, &search);
-    if (atomic_load(stop))
-        return err_set(err, ECANCELED, "the search was stopped");
+    engine_parallel_run(config->n_threads, search.candidates.n, config->stop, search_task, &search);
+    r = check_end(&search, err);
+    if (r < 0)
+        return r;
     keep_hits(&search);
     *ret_samples = search.candidates;
     search.candidates = (struct engine_samples){ 0 };

@@ -17,7 +17,7 @@ static bool matches(const char *rule, const void *data, size_t n)
     fixture_write(&fixture, "f", data, n);
     fd = open(fixture_path(&fixture, "f"), O_RDONLY | O_CLOEXEC);
     assert_int_equal(engine_rules_new(rule, &rules, NULL), 0);
-    assert_int_equal(engine_scanner_new(rules, &scanner, NULL), 0);
+    assert_int_equal(engine_scanner_new(rules, 60, &scanner, NULL), 0);
     assert_int_equal(engine_scanner_scan(scanner, fd, &is_match, NULL), 0);
     close(fd);
     fixture_done(&fixture);

@@ -162,7 +162,7 @@ static void the_made_rule_finds_the_same(void **unused)
     assert_int_equal(engine_pattern_decode("wide", "ab", &patterns[1], NULL), 0);
     engine_pattern_rule(patterns, 2, &rule);
     assert_int_equal(engine_rules_new(buf_text(&rule), &rules, NULL), 0);
-    assert_int_equal(engine_scanner_new(rules, &scanner, NULL), 0);
+    assert_int_equal(engine_scanner_new(rules, 60, &scanner, NULL), 0);
     fd = file_of(&fixture, "--quo\"te--a\0b\0", 14);
     assert_int_equal(engine_scanner_scan(scanner, fd, &is_match, NULL), 0);
     assert_true(is_match);
