@@ -60,7 +60,7 @@ static void *on_uri(void *context, const char *uri, struct MHD_Connection *conne
     (void)connection;
     if (!exchange)
         return NULL;
-    exchange->body = (struct buf)BUF_INIT(ENGINE_BODY_MAX);
+    exchange->body = (struct buf)BUF_INIT(0); /* its limit comes with the headers */
     exchange->uri = strdup(uri);
     return exchange;
 }
@@ -207,6 +207,16 @@ static enum MHD_Result answer(struct engine_http *http, struct MHD_Connection *c
     return result;
 }
 
+/* The headers are there, the body is not. */
+static void start_body(const struct engine_http *http, struct MHD_Connection *connection, const char *path,
+                       const char *method, struct exchange *exchange)
+{
+    const char *authorization = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+
+    exchange->is_started = true;
+    exchange->body = (struct buf)BUF_INIT(engine_route_body_max(http->engine, method, path, authorization));
+}
+
 /* NOLINTNEXTLINE(readability-function-size): the signature is libmicrohttpd's */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data, size_t *n_data,
@@ -218,7 +228,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (!exchange)
         return MHD_NO; /* no memory */
     if (!exchange->is_started) {
-        exchange->is_started = true;
+        start_body(context, connection, path, method, exchange);
         return MHD_YES;
     }
     if (*n_data > 0) {

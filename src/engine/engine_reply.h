@@ -12,7 +12,8 @@
 #include "util/buf.h"
 
 enum {
-    ENGINE_BODY_MAX = 8 * 1024 * 1024,    /* of a request */
+    ENGINE_BODY_MAX = 8 * 1024 * 1024,    /* of a request that may bring a query */
+    ENGINE_BODY_SMALL_MAX = 8 * 1024,     /* of every other one */
     ENGINE_REPLY_MAX = 256 * 1024 * 1024, /* of a JSON reply */
     ENGINE_IDS_MAX = 10000,
     ENGINE_REGION_MAX = 32,

@@ -96,6 +96,19 @@ const struct engine_operation *engine_route_find(const char *path)
     return NULL;
 }
 
+size_t engine_route_body_max(const struct engine *engine, const char *method, const char *path,
+                             const char *authorization)
+{
+    const struct engine_operation *operation = engine_route_find(path);
+    const char *token = engine_login_bearer(authorization);
+    bool has_query = operation && operation->scope != SCOPE_NONE && strcmp(method, "POST") == 0 &&
+                     strcmp(operation->method, method) == 0;
+
+    if (has_query && token && engine_auth_scopes(engine->auth, token) & operation->scope)
+        return ENGINE_BODY_MAX;
+    return ENGINE_BODY_SMALL_MAX;
+}
+
 static bool step_route(struct engine_call *call)
 {
     call->operation = engine_route_find(call->request->path);
@@ -180,7 +193,7 @@ static bool step_rate(struct engine_call *call)
 static bool step_body(struct engine_call *call)
 {
     if (call->request->is_body_too_long) {
-        engine_reply_error(call->reply, call->operation->shape, 413, "request body is too large");
+        engine_reply_error(call->reply, call->operation->shape, 400, ENGINE_QUERY_TEXT);
         return false;
     }
     return !call->operation->prepare || call->operation->prepare(call);
