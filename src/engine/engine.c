@@ -12,6 +12,7 @@
 #include "util/log.h"
 #include "util/text.h"
 
+enum { RETRY_MS = 30 * 1000 };
 enum { DB_FILES = 4 }; /* the database and what SQLite puts beside it */
 
 struct started {
@@ -63,6 +64,7 @@ CHECKED static int start_index(struct started *started, struct err *err)
         .may_lack_labels = engine->config.may_lack_labels,
         .n_threads = (size_t)engine->config.n_threads,
         .has_watch = engine->config.has_watch,
+        .retry_ms = RETRY_MS,
     };
     const struct engine_jobs_config jobs = {
         .n_threads = (size_t)engine->config.n_threads,

@@ -92,6 +92,11 @@ CHECKED static int open_beneath(int dir_fd, const char *path, int *ret_fd, struc
     }
 }
 
+bool engine_file_is_lost(int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == ELOOP || code == EACCES || code == EINVAL || code == ENXIO;
+}
+
 int engine_file_open(int dir_fd, const char *path, int *ret_fd, struct engine_stamp *ret_stamp, struct err *err)
 {
     cleanup_(closep) int fd = -1;

@@ -52,6 +52,9 @@ CHECKED int engine_reader_new(struct engine_reader **ret_reader, struct err *err
 void engine_reader_free(struct engine_reader *reader);
 DEFINE_CLEANUP(struct engine_reader *, engine_reader_free)
 
+/* Does this errno say that a path is gone or closed to us, and not that we failed to look? */
+bool engine_file_is_lost(int code);
+
 CHECKED int engine_file_read(struct engine_reader *reader, int fd, atomic_bool *stop, struct engine_facts *ret_facts,
                              struct err *err);
 

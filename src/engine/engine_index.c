@@ -33,6 +33,7 @@ struct engine_index {
     struct lock lock; /* rank LOCK_ENGINE */
     struct cond changed;
     bool is_ready; /* guarded by lock */
+    bool is_stale; /* a pass failed; of the thread */
 };
 
 /* The part of an absolute path below the directory, NULL when it lies elsewhere. */
@@ -67,9 +68,11 @@ static void refresh(struct engine_index *index, const char *path)
 {
     struct err err = { 0 };
 
-    if (engine_scan_refresh(index->scan, path, &err) < 0)
-        log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "index"), LOG_TEXT(LOG_NODE, path),
-                  LOG_NUMBER(LOG_ERRNO, err.code));
+    if (engine_scan_refresh(index->scan, path, &err) == 0)
+        return;
+    index->is_stale = true;
+    log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "index"), LOG_TEXT(LOG_NODE, path),
+              LOG_NUMBER(LOG_ERRNO, err.code));
 }
 
 static void first_pass(struct engine_index *index)
@@ -84,6 +87,12 @@ static void first_pass(struct engine_index *index)
     log_event(LOG_LEVEL_INFO, "index is complete, count is what had to be read", LOG_TEXT(LOG_OP, "index"),
               LOG_NUMBER(LOG_COUNT, (int64_t)engine_scan_n_read(index->scan)),
               LOG_NUMBER(LOG_MS, clock_mono_ms() - start_ms));
+}
+
+static void try_again(struct engine_index *index)
+{
+    index->is_stale = false;
+    refresh(index, "");
 }
 
 static void take_batch(struct engine_index *index, const struct engine_watch_batch *batch)
@@ -107,11 +116,13 @@ static void *run(void *argument)
 
     first_pass(index);
     while (!atomic_load(&index->stop)) {
-        if (engine_watch_wait(index->watch, &batch, &err) < 0) {
+        if (engine_watch_wait(index->watch, index->is_stale ? index->config.retry_ms : -1, &batch, &err) < 0) {
             log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "watch"), LOG_NUMBER(LOG_ERRNO, err.code));
             break;
         }
-        if (!batch.is_woken)
+        if (!batch.is_woken && batch.n_paths == 0 && !batch.is_overflow)
+            try_again(index);
+        else if (!batch.is_woken)
             take_batch(index, &batch);
     }
     return NULL;

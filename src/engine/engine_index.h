@@ -29,6 +29,7 @@ struct engine_index_config {
     bool may_lack_labels; /* the labels may come later, or never */
     size_t n_threads;
     bool has_watch;
+    int retry_ms; /* after a pass that failed */
     /* Paths of what is ours and no sample, by whatever name it is found; NULL entries are skipped. */
     const char *excludes[ENGINE_OWN_MAX];
 };

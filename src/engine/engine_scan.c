@@ -22,7 +22,8 @@ struct engine_scan {
     struct engine_reader *readers[ENGINE_THREADS_MAX]; /* one per worker, made when first needed */
     struct paths changed;
     atomic_size_t n_read;
-    bool is_watch_full; /* said once */
+    atomic_bool has_failed; /* a file of this pass could not be read, though it may be fine */
+    bool is_watch_full;     /* said once */
 };
 
 int engine_scan_new(struct engine_db *db, const struct engine_scan_config *config, struct engine_scan **ret_scan,
@@ -145,6 +146,8 @@ CHECKED static int collect(struct engine_scan *scan, const char *path, struct er
         if (r < 0)
             return r;
     }
+    if (engine_walk_code(walk))
+        return err_set(err, engine_walk_code(walk), "a directory below '%s' cannot be read", path);
     if (!has_any && *path)
         engine_watch_drop(scan->config.watch, path);
     return 0;
@@ -224,19 +227,25 @@ static bool read_task(void *context, size_t worker, size_t item)
     struct engine_scan *scan = context;
     const char *path = scan->changed.items[item];
     struct err err = { 0 };
+    bool is_lost = false;
     int r = 0;
 
     if (!scan->readers[worker])
         r = engine_reader_new(&scan->readers[worker], &err);
-    if (r == 0)
+    if (r == 0) {
         r = read_file(scan, scan->readers[worker], path, &err);
+        is_lost = r > 0 || engine_file_is_lost(-r);
+    }
     if (r == ENGINE_FILE_STOPPED)
         return false;
     if (r == 0) {
         atomic_fetch_add(&scan->n_read, 1);
         return true;
     }
-    forget(scan, path);
+    if (is_lost)
+        forget(scan, path);
+    else
+        atomic_store(&scan->has_failed, true);
     log_event(LOG_LEVEL_DEBUG, r > 0 ? "the file changes while it is read" : err.text, LOG_TEXT(LOG_OP, "index"),
               LOG_TEXT(LOG_NODE, path));
     return true;
@@ -261,18 +270,20 @@ int engine_scan_refresh(struct engine_scan *scan, const char *path, struct err *
     int r;
 
     clear_paths(&scan->changed);
+    atomic_store(&scan->has_failed, false);
     lock_acquire(&scan->db->lock);
     r = engine_db_run(scan->db, engine_db_bind(scan->db, SQL_SEEN_CLEAR, ""), err);
     lock_release(&scan->db->lock);
     if (r < 0)
         return r;
-    r = collect(scan, path, err);
-    if (r < 0)
-        return r;
+    r = collect(scan, path, err); /* what was found before a failure is read all the same */
     engine_parallel_run(scan->config.n_threads, scan->changed.n, scan->config.stop, read_task, scan);
-    if (atomic_load(scan->config.stop))
-        return 0;
-    return sweep(scan, path, err);
+    if (r < 0 || atomic_load(scan->config.stop))
+        return r;
+    r = sweep(scan, path, err);
+    if (r == 0 && atomic_load(&scan->has_failed))
+        return err_set(err, EAGAIN, "files below '%s' could not be read", path);
+    return r;
 }
 
 size_t engine_scan_n_read(const struct engine_scan *scan)

@@ -27,7 +27,10 @@ CHECKED int engine_scan_new(struct engine_db *db, const struct engine_scan_confi
 void engine_scan_free(struct engine_scan *scan);
 DEFINE_CLEANUP(struct engine_scan *, engine_scan_free)
 
-/* Reads what is new or changed below `path` ("" is everything) and forgets what is gone. Cut short by `stop`. */
+/*
+ * Reads what is new or changed below `path` ("" is everything) and forgets what is gone. Cut short by `stop`. After a
+ * failure to read, rows stay as they are and the caller tries again later.
+ */
 CHECKED int engine_scan_refresh(struct engine_scan *scan, const char *path, struct err *err);
 
 /* Files read since the start. */

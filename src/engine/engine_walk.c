@@ -17,6 +17,7 @@ struct engine_walk {
     struct level levels[ENGINE_WALK_DEPTH_MAX];
     size_t n_levels;
     bool has_start;   /* the first entry is still to come */
+    int code;         /* of the first failure; 0: none */
     bool opens_entry; /* `path` is a directory to go into */
     char path[ENGINE_WALK_PATH_MAX + 1];
 };
@@ -44,6 +45,12 @@ void engine_walk_free(struct engine_walk *walk)
     free(walk);
 }
 
+static void note(struct engine_walk *walk, int code)
+{
+    if (!walk->code && !engine_file_is_lost(code))
+        walk->code = code;
+}
+
 /* Opens the directory `walk->path`; errors and too great a depth leave it out. */
 static void enter(struct engine_walk *walk)
 {
@@ -58,11 +65,11 @@ static void enter(struct engine_walk *walk)
         fd = openat(dirfd(walk->levels[walk->n_levels - 1].dir),
                     strrchr(walk->path, '/') ? strrchr(walk->path, '/') + 1 : walk->path,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        note(walk, errno);
         return;
-    dir = fdopendir(fd);
-    if (!dir)
-        return;
+    }
     (void)steal_fd(&fd); /* the stream's now */
     walk->levels[walk->n_levels++] = (struct level){ .dir = dir, .n_path = strlen(walk->path) };
 }
@@ -72,7 +79,11 @@ static bool take(struct engine_walk *walk, int at_fd, const char *name, struct e
 {
     struct stat st;
 
-    if (fstatat(at_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+    if (fstatat(at_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        note(walk, errno);
+        return false;
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return false;
     *entry = (struct engine_walk_entry){ .path = walk->path, .is_dir = S_ISDIR(st.st_mode) };
     entry->stamp = engine_stamp_of(&st);
@@ -105,9 +116,13 @@ bool engine_walk_next(struct engine_walk *walk, struct engine_walk_entry *ret_en
     walk->opens_entry = false;
     while (walk->n_levels > 0) {
         struct level *level = &walk->levels[walk->n_levels - 1];
-        const struct dirent *name = readdir(level->dir); /* NOLINT(concurrency-mt-unsafe): our own stream */
+        const struct dirent *name;
 
+        errno = 0;
+        name = readdir(level->dir); /* NOLINT(concurrency-mt-unsafe): our own stream */
         if (!name) {
+            if (errno)
+                note(walk, errno);
             (void)closedir(level->dir); /* only read from */
             walk->n_levels--;
             continue;
@@ -118,6 +133,11 @@ bool engine_walk_next(struct engine_walk *walk, struct engine_walk_entry *ret_en
             return true;
     }
     return false;
+}
+
+int engine_walk_code(const struct engine_walk *walk)
+{
+    return walk->code;
 }
 
 void engine_walk_skip(struct engine_walk *walk)

@@ -1,8 +1,8 @@
 /*
  * engine_walk -- the directories and regular files below a path, one after the other, without following links.
  *
- * What cannot be read is left out. A directory is opened only by the call after the one that returned it, so that the
- * caller can watch it first.
+ * What is gone or closed to us is left out; what we fail to read is left out and noted. A directory is opened only by
+ * the call after the one that returned it, so that the caller can watch it first.
  *
  * Ownership  an entry is valid until the next call.
  * Threads    one at a time.
@@ -32,6 +32,9 @@ DEFINE_CLEANUP(struct engine_walk *, engine_walk_free)
 
 /* False at the end. */
 bool engine_walk_next(struct engine_walk *walk, struct engine_walk_entry *ret_entry);
+
+/* 0 when all that is there was returned: then what was not returned is gone. Otherwise the errno of a failure. */
+int engine_walk_code(const struct engine_walk *walk);
 
 /* Leaves out what is in the directory that was the last entry. */
 void engine_walk_skip(struct engine_walk *walk);

@@ -198,7 +198,7 @@ static bool drain(struct engine_watch *watch)
     return has_any;
 }
 
-int engine_watch_wait(struct engine_watch *watch, struct engine_watch_batch *ret_batch, struct err *err)
+int engine_watch_wait(struct engine_watch *watch, int wait_ms, struct engine_watch_batch *ret_batch, struct err *err)
 {
     struct pollfd fds[2] = { { .fd = watch->wake_fd, .events = POLLIN },
                              { .fd = watch->inotify_fd, .events = POLLIN } };
@@ -207,13 +207,15 @@ int engine_watch_wait(struct engine_watch *watch, struct engine_watch_batch *ret
 
     clear_batch(watch);
     while (!is_woken) {
-        int n = poll(fds, ARRAY_SIZE(fds), start_ms ? ENGINE_WATCH_SETTLE_MS : -1); /* fd -1 is skipped */
+        int n = poll(fds, ARRAY_SIZE(fds), start_ms ? ENGINE_WATCH_SETTLE_MS : wait_ms); /* fd -1 is skipped */
 
         if (n < 0 && errno != EINTR)
             return err_sys(err, "poll");
         is_woken = n > 0 && fds[0].revents;
         if (n > 0 && fds[1].revents && drain(watch) && !start_ms)
             start_ms = clock_mono_ms();
+        if (n == 0 && !start_ms)
+            break;
         if (start_ms && (n == 0 || clock_mono_ms() - start_ms > ENGINE_WATCH_BATCH_MS))
             break;
     }

@@ -39,7 +39,8 @@ struct engine_watch_batch {
     const char *const *paths; /* each once */
 };
 
-/* Waits for a batch of changes. */
-CHECKED int engine_watch_wait(struct engine_watch *watch, struct engine_watch_batch *ret_batch, struct err *err);
+/* Waits for a batch of changes, which is empty after `wait_ms` without any; -1 waits for ever. */
+CHECKED int engine_watch_wait(struct engine_watch *watch, int wait_ms, struct engine_watch_batch *ret_batch,
+                              struct err *err);
 
 void engine_watch_wake(struct engine_watch *watch);

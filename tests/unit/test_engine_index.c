@@ -201,6 +201,36 @@ static void a_sample_that_cannot_be_opened_is_not_absent(void **unused)
     fixture_done(&bench.fixture);
 }
 
+static void a_pass_that_failed_forgets_nothing_and_is_tried_again(void **unused)
+{
+    static char dir[PATH_MAX];
+    const struct engine_index_config config = { .dir = dir, .n_threads = 1, .retry_ms = 2000 };
+    struct bench bench;
+    struct rlimit old;
+
+    (void)unused;
+    bench_init(&bench);
+    (void)snprintf(dir, sizeof dir, "%s", fixture_path(&bench.fixture, "zoo"));
+    fixture_text(&bench.fixture, "zoo/a", "first");
+    fixture_text(&bench.fixture, "zoo/sub/b", "second");
+    start(&bench);
+    stop(&bench);
+    fixture_text(&bench.fixture, "zoo/a", "FIRST, and changed");
+    assert_int_equal(engine_db_open(fixture_path(&bench.fixture, "index.db"), &bench.db, NULL), 0);
+    lock_acquire(&bench.db->lock); /* the pass waits until there are no descriptors */
+    assert_int_equal(engine_index_new(bench.db, &config, &bench.index, NULL), 0);
+    old = take_descriptors();
+    lock_release(&bench.db->lock);
+    assert_true(engine_index_wait(bench.index, WAIT_MS));
+    assert_true(has(&bench, "first"));
+    assert_true(has(&bench, "second"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_true(becomes(&bench, "FIRST, and changed", true));
+    assert_false(has(&bench, "first"));
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
 static void one_good_file_of_many_is_found(void **unused)
 {
     struct bench bench;
@@ -398,6 +428,7 @@ int main(void)
         cmocka_unit_test(a_sample_that_became_ours_is_not_opened),
         cmocka_unit_test(a_sample_that_cannot_be_opened_is_not_absent),
         cmocka_unit_test(one_good_file_of_many_is_found),
+        cmocka_unit_test(a_pass_that_failed_forgets_nothing_and_is_tried_again),
         cmocka_unit_test(identical_files_are_one_sample),
         cmocka_unit_test(a_restart_reads_only_what_changed),
         cmocka_unit_test(changed_bytes_are_never_served_under_the_old_hash),
