@@ -4,11 +4,16 @@
 #include <fcntl.h>
 #include <magic.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
 #include "engine/engine_type.h"
 #include "util/text.h"
+
+#define NO_TIME_NS INT64_MIN /* no file has it */
+
+enum { MS_NS = 1000 * 1000 };
 
 enum { CHUNK_BYTES = 256 * KIB, COMPONENT_MAX = 255 };
 
@@ -205,6 +210,15 @@ static void find_type(struct engine_reader *reader, int fd, struct sample *sampl
     (void)text_copy(sample->filetype, sizeof sample->filetype, engine_type_of_text(text ? text : "")); /* fits */
 }
 
+/* A clock that is behind that of a file server makes a file of the future, which settles later. */
+static bool is_settled(const struct engine_stamp *stamp)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with a valid clock and address */
+    return to_ns(now) - stamp->ctime_ns > (int64_t)ENGINE_FILE_SETTLE_MS * MS_NS;
+}
+
 int engine_file_read(struct engine_reader *reader, int fd, atomic_bool *stop, struct engine_facts *ret_facts,
                      struct err *err)
 {
@@ -231,6 +245,8 @@ int engine_file_read(struct engine_reader *reader, int fd, atomic_bool *stop, st
         engine_gram_finish(&facts.gram);
         after = fstat(fd, &st) == 0 ? engine_stamp_of(&st) : (struct engine_stamp){ 0 };
         r = engine_stamp_equal(&after, &facts.stamp) ? 0 : ENGINE_FILE_CHANGED;
+        if (!is_settled(&facts.stamp))
+            facts.stamp.ctime_ns = NO_TIME_NS;
     }
     if (r == 0)
         *ret_facts = facts;

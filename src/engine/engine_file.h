@@ -34,12 +34,17 @@ bool engine_stamp_equal(const struct engine_stamp *a, const struct engine_stamp 
 CHECKED int engine_file_open(int dir_fd, const char *path, int *ret_fd, struct engine_stamp *ret_stamp,
                              struct err *err);
 
-/* What one reading brings. label, family and first_seen of `sample` are not set. */
+/*
+ * What one reading brings. The stamp equals none when the file was changed so shortly before that a change after the
+ * reading could leave the times as they are: whoever opens it then hashes it again. label, family and first_seen of
+ * `sample` are not set. */
 struct engine_facts {
     struct sample sample;
     struct engine_stamp stamp;
     struct engine_gram gram; /* finished; engine_gram_done() it */
 };
+
+enum { ENGINE_FILE_SETTLE_MS = 1000 };
 
 enum {
     ENGINE_FILE_CHANGED = 1, /* somebody wrote while we read; try again later */

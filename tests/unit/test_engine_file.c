@@ -1,6 +1,7 @@
 #include "test_engine_fixture.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "engine/engine_file.h"
 #include "util/clock.h"
@@ -24,6 +25,14 @@ static int try_open(int dir_fd, const char *path)
     if (r == 0)
         close(fd);
     return r;
+}
+
+/* Waits until a file that was just written is old enough to be told by its times. */
+static void settle(void)
+{
+    const struct timespec wait = { .tv_sec = ENGINE_FILE_SETTLE_MS / 1000, .tv_nsec = 100 * 1000 * 1000 };
+
+    (void)nanosleep(&wait, NULL);
 }
 
 static void nothing_outside_the_directory_is_opened(void **unused)
@@ -79,6 +88,7 @@ static void one_reading_brings_all_digests_and_the_type(void **unused)
     (void)unused;
     fixture_init(&fixture);
     fixture_text(&fixture, "f", "hello\n");
+    settle();
     dir_fd = dir_of(&fixture);
     assert_int_equal(engine_reader_new(&reader, NULL), 0);
     for (int i = 0; i < 2; i++) { /* a reader is used again */
@@ -97,6 +107,30 @@ static void one_reading_brings_all_digests_and_the_type(void **unused)
         engine_gram_done(&facts.gram);
         close(fd);
     }
+    close(dir_fd);
+    fixture_done(&fixture);
+}
+
+static void a_file_that_was_just_written_gets_a_stamp_that_never_matches(void **unused)
+{
+    cleanup_(engine_reader_freep) struct engine_reader *reader = NULL;
+    struct engine_facts facts;
+    struct engine_stamp stamp;
+    struct fixture fixture;
+    int dir_fd;
+    int fd;
+
+    (void)unused;
+    fixture_init(&fixture);
+    fixture_text(&fixture, "f", "hello\n");
+    dir_fd = dir_of(&fixture);
+    assert_int_equal(engine_reader_new(&reader, NULL), 0);
+    assert_int_equal(engine_file_open(dir_fd, "f", &fd, &stamp, NULL), 0);
+    assert_int_equal(engine_file_read(reader, fd, &go_on, &facts, NULL), 0);
+    assert_false(engine_stamp_equal(&facts.stamp, &stamp));
+    assert_int_equal(facts.stamp.mtime_ns, stamp.mtime_ns);
+    engine_gram_done(&facts.gram);
+    close(fd);
     close(dir_fd);
     fixture_done(&fixture);
 }
@@ -129,6 +163,7 @@ int main(void)
         cmocka_unit_test(nothing_outside_the_directory_is_opened),
         cmocka_unit_test(what_is_no_regular_file_is_refused_without_waiting),
         cmocka_unit_test(one_reading_brings_all_digests_and_the_type),
+        cmocka_unit_test(a_file_that_was_just_written_gets_a_stamp_that_never_matches),
         cmocka_unit_test(a_stop_ends_the_reading),
     };
 
