@@ -52,8 +52,7 @@ struct engine_call {
 
 enum engine_charge {
     CHARGE_NEVER,
-    CHARGE_AT_SUBMISSION, /* by the quota step, given back when the work fails */
-    CHARGE_ON_SUCCESS,    /* the quota step only looks, the work charges */
+    CHARGE_ON_SUCCESS, /* the quota step only looks, the work charges */
 };
 
 /* A row of the table in engine_route.c. The functions return false when they made a reply that ends the request. */
@@ -98,6 +97,9 @@ const char *engine_login_base_url(const char *region);
 /* Looks a sample up; while the first pass still runs, waits for it until the request's deadline. */
 CHECKED int engine_find_sample(const struct engine_call *call, const struct digest *digest, struct sample *ret_sample,
                                struct err *err);
+
+/* What the request costs, once `prepare` knows. */
+struct engine_price engine_price_of(const struct engine_call *call);
 
 /* A 500 reply in the operation's shape; the words of `err` go to the log only. */
 void engine_fail(struct engine_call *call, const struct err *err);

@@ -67,7 +67,7 @@ static int fail(sqlite3 *sql, struct err *err, const char *what)
 
 CHECKED static int set_up(sqlite3 *sql, struct err *err)
 {
-    static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
+    static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
                                   "CREATE TEMP TABLE seen(path TEXT PRIMARY KEY) WITHOUT ROWID;";
 
     (void)sqlite3_busy_timeout(sql, DB_BUSY_MS); /* cannot fail on an open connection */

@@ -231,8 +231,8 @@ void engine_jobs_free(struct engine_jobs *jobs)
     free(jobs);
 }
 
-int engine_jobs_submit(struct engine_jobs *jobs, enum query_kind kind, const char *body, struct request_id *ret_id,
-                       struct err *err)
+int engine_jobs_submit(struct engine_jobs *jobs, enum query_kind kind, const char *body,
+                       const struct engine_price *price, struct request_id *ret_id, struct err *err)
 {
     struct engine_db *db = jobs->db;
     struct request_id id = engine_render_id();
@@ -241,10 +241,20 @@ int engine_jobs_submit(struct engine_jobs *jobs, enum query_kind kind, const cha
     int r;
 
     lock_acquire(&db->lock);
-    r = engine_db_run(
-        db, engine_db_bind(db, SQL_JOB_PUT, "titii", id.s, (int64_t)kind, body, (int64_t)state, wall_ms()), err);
+    r = engine_db_run(db, engine_db_bind(db, SQL_BEGIN, ""), err);
+    if (r == 0) {
+        r = engine_quota_charge_locked(db, price, clock_now_s(), err);
+        if (r == 0)
+            r = engine_db_run(
+                db, engine_db_bind(db, SQL_JOB_PUT, "titii", id.s, (int64_t)kind, body, (int64_t)state, wall_ms()),
+                err);
+        if (r == 0)
+            r = engine_db_run(db, engine_db_bind(db, SQL_COMMIT, ""), err);
+        if (r != 0)
+            (void)engine_db_run(db, engine_db_bind(db, SQL_ROLLBACK, ""), NULL); /* the first error counts */
+    }
     lock_release(&db->lock);
-    if (r < 0)
+    if (r != 0)
         return r;
     wake(jobs);
     *ret_id = id;

@@ -12,6 +12,7 @@
 
 #include "engine/engine_index.h"
 #include "engine/engine_query.h"
+#include "engine/engine_quota.h"
 
 enum { ENGINE_JOBS_ABSENT = 1 };
 
@@ -31,9 +32,12 @@ CHECKED int engine_jobs_new(struct engine_db *db, struct engine_index *index, co
 void engine_jobs_free(struct engine_jobs *jobs);
 DEFINE_CLEANUP(struct engine_jobs *, engine_jobs_free)
 
-/* Takes a job over; it is on disk when the id comes back. `body` is the JSON of the request, which was checked. */
+/*
+ * Takes a job over and charges its price, both or neither; it is on disk when the id comes back. `body` is the JSON of
+ * the request, which was checked. ENGINE_QUOTA_EXCEEDED: the quota does not cover the price.
+ */
 CHECKED int engine_jobs_submit(struct engine_jobs *jobs, enum query_kind kind, const char *body,
-                               struct request_id *ret_id, struct err *err);
+                               const struct engine_price *price, struct request_id *ret_id, struct err *err);
 
 struct engine_job {
     enum query_kind kind;

@@ -121,6 +121,7 @@ static void serve_fd(struct engine_reply *reply, const char *content_type, int f
 
 void engine_ops_download(struct engine_call *call)
 {
+    const struct engine_price price = engine_price_of(call);
     struct engine *engine = call->engine;
     cleanup_(closep) int fd = -1;
     struct sample sample;
@@ -135,8 +136,7 @@ void engine_ops_download(struct engine_call *call)
         return;
     }
     if (r == 0)
-        r = engine_quota_charge(engine->db, QUOTA_DOWNLOADS, clock_now_s(), call->cost, engine->config.download_limit,
-                                &err);
+        r = engine_quota_charge(engine->db, &price, clock_now_s(), &err);
     if (r == ENGINE_QUOTA_EXCEEDED) {
         engine_reply_error(call->reply, SHAPE_OWN, 429, "Monthly quota exceeded");
     } else if (r < 0) {
@@ -229,8 +229,10 @@ void engine_ops_submit(struct engine_call *call)
 {
     cleanup_(json_object_putp) json_object *known = NULL;
     json_object *body = call->body;
+    const struct engine_price price = engine_price_of(call);
     struct request_id id = { "" };
     struct err err = { 0 };
+    int r;
 
     if (call->query.kind == QUERY_MULTI && call->query.n_samples == 0) {
         engine_reply_error(call->reply, SHAPE_OWN, 404, "none of the samples was found");
@@ -240,11 +242,16 @@ void engine_ops_submit(struct engine_call *call)
         known = known_samples(&call->query);
         body = known;
     }
-    if (engine_jobs_submit(call->engine->jobs, call->query.kind,
-                           json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN), &id, &err) < 0)
+    r = engine_jobs_submit(call->engine->jobs, call->query.kind,
+                           json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN), &price, &id, &err);
+    if (r == ENGINE_QUOTA_EXCEEDED) {
+        engine_reply_error(call->reply, SHAPE_OWN, 429, "Monthly quota exceeded");
+    } else if (r < 0) {
         engine_fail(call, &err);
-    else
+    } else {
+        call->reply->paid = price.n;
         reply_submitted(call, &id);
+    }
 }
 
 /* Copies a member of the request into the reply, when it is there. */

@@ -43,31 +43,32 @@ int engine_quota_spent(struct engine_db *db, enum engine_quota_kind kind, int64_
     return r;
 }
 
-CHECKED static int charge_locked(struct engine_db *db, enum engine_quota_kind kind, const char *month, int64_t n,
-                                 int64_t limit, struct err *err) REQUIRES(&db->lock);
-static int charge_locked(struct engine_db *db, enum engine_quota_kind kind, const char *month, int64_t n, int64_t limit,
-                         struct err *err)
+int engine_quota_charge_locked(struct engine_db *db, const struct engine_price *price, int64_t now_s, struct err *err)
 {
+    struct clock_text month = month_of(now_s);
     int64_t spent = 0;
-    int r = spent_locked(db, kind, month, &spent, err);
+    int r = spent_locked(db, price->kind, month.s, &spent, err);
 
     if (r < 0)
         return r;
-    if (n > 0 && (n > limit || spent > limit - n))
+    if (!engine_quota_covers(price, spent))
         return ENGINE_QUOTA_EXCEEDED;
-    return engine_db_run(db, engine_db_bind(db, SQL_QUOTA_ADD, "tii", month, (int64_t)kind, n), err);
+    return engine_db_run(db, engine_db_bind(db, SQL_QUOTA_ADD, "tii", month.s, (int64_t)price->kind, price->n), err);
 }
 
-int engine_quota_charge(struct engine_db *db, enum engine_quota_kind kind, int64_t now_s, int64_t n, int64_t limit,
-                        struct err *err)
+bool engine_quota_covers(const struct engine_price *price, int64_t spent)
 {
-    struct clock_text month = month_of(now_s);
+    return price->n <= 0 || (price->n <= price->limit && spent <= price->limit - price->n);
+}
+
+int engine_quota_charge(struct engine_db *db, const struct engine_price *price, int64_t now_s, struct err *err)
+{
     int r;
 
     lock_acquire(&db->lock);
     r = engine_db_run(db, engine_db_bind(db, SQL_BEGIN, ""), err);
     if (r == 0) {
-        r = charge_locked(db, kind, month.s, n, limit, err);
+        r = engine_quota_charge_locked(db, price, now_s, err);
         if (r == 0)
             r = engine_db_run(db, engine_db_bind(db, SQL_COMMIT, ""), err);
         if (r != 0)
@@ -75,11 +76,6 @@ int engine_quota_charge(struct engine_db *db, enum engine_quota_kind kind, int64
     }
     lock_release(&db->lock);
     return r;
-}
-
-int engine_quota_refund(struct engine_db *db, enum engine_quota_kind kind, int64_t now_s, int64_t n, struct err *err)
-{
-    return engine_quota_charge(db, kind, now_s, -n, INT64_MAX, err);
 }
 
 int64_t engine_quota_refresh_s(int64_t now_s)

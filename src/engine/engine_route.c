@@ -63,7 +63,7 @@ static const struct engine_operation operations[] = {
       .shape = SHAPE_OWN,
       .kind = QUERY_MULTI,
       .prepare = engine_prepare_multi,
-      .charge = CHARGE_AT_SUBMISSION,
+      .charge = CHARGE_ON_SUCCESS,
       .quota = QUOTA_DOWNLOADS,
       .work = engine_ops_submit },
     { .name = "exact",
@@ -73,7 +73,7 @@ static const struct engine_operation operations[] = {
       .shape = SHAPE_OWN,
       .kind = QUERY_EXACT,
       .prepare = engine_prepare_search,
-      .charge = CHARGE_AT_SUBMISSION,
+      .charge = CHARGE_ON_SUCCESS,
       .quota = QUOTA_HUNTS,
       .work = engine_ops_submit },
     { .name = "hunt",
@@ -83,7 +83,7 @@ static const struct engine_operation operations[] = {
       .shape = SHAPE_OWN,
       .kind = QUERY_HUNT,
       .prepare = engine_prepare_search,
-      .charge = CHARGE_AT_SUBMISSION,
+      .charge = CHARGE_ON_SUCCESS,
       .quota = QUOTA_HUNTS,
       .work = engine_ops_submit },
 };
@@ -199,45 +199,38 @@ static bool step_body(struct engine_call *call)
     return !call->operation->prepare || call->operation->prepare(call);
 }
 
-static int64_t limit_of(const struct engine_call *call)
+struct engine_price engine_price_of(const struct engine_call *call)
 {
     const struct engine_config *config = &call->engine->config;
+    enum engine_quota_kind kind = call->operation->quota;
 
-    return call->operation->quota == QUOTA_HUNTS ? config->hunt_limit : config->download_limit;
+    return (struct engine_price){ .kind = kind,
+                                  .n = call->cost,
+                                  .limit = kind == QUOTA_HUNTS ? config->hunt_limit : config->download_limit };
 }
 
 static bool step_quota(struct engine_call *call)
 {
-    const struct engine_operation *op = call->operation;
+    const struct engine_price price = engine_price_of(call);
     struct err err = { 0 };
     int64_t spent = 0;
-    int r = 0;
 
-    if (op->charge == CHARGE_AT_SUBMISSION && call->cost > 0) {
-        r = engine_quota_charge(call->engine->db, op->quota, clock_now_s(), call->cost, limit_of(call), &err);
-        call->reply->paid = r == 0 ? call->cost : 0;
-    } else if (op->charge == CHARGE_ON_SUCCESS) {
-        r = engine_quota_spent(call->engine->db, op->quota, clock_now_s(), &spent, &err);
-        if (r == 0 && spent >= limit_of(call))
-            r = ENGINE_QUOTA_EXCEEDED;
-    }
-    if (r == ENGINE_QUOTA_EXCEEDED)
-        engine_reply_error(call->reply, SHAPE_OWN, 429, "Monthly quota exceeded");
-    else if (r < 0)
+    if (call->operation->charge == CHARGE_NEVER)
+        return true;
+    if (engine_quota_spent(call->engine->db, price.kind, clock_now_s(), &spent, &err) < 0) {
         engine_fail(call, &err);
-    return r == 0;
+        return false;
+    }
+    if (!engine_quota_covers(&price, spent)) {
+        engine_reply_error(call->reply, SHAPE_OWN, 429, "Monthly quota exceeded");
+        return false;
+    }
+    return true;
 }
 
-/* Nobody pays for a request that then failed. */
 static bool step_work(struct engine_call *call)
 {
-    const struct engine_operation *op = call->operation;
-
-    op->work(call);
-    if (call->reply->status >= 400 && op->charge == CHARGE_AT_SUBMISSION && call->reply->paid > 0) {
-        if (engine_quota_refund(call->engine->db, op->quota, clock_now_s(), call->reply->paid, NULL) == 0)
-            call->reply->paid = 0;
-    }
+    call->operation->work(call);
     return true;
 }
 

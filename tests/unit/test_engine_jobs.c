@@ -47,9 +47,10 @@ static void bench_init(struct bench *bench)
 
 static struct request_id submit(struct bench *bench, enum query_kind kind, const char *body)
 {
+    const struct engine_price price = { .kind = QUOTA_HUNTS, .n = 1, .limit = 1000 };
     struct request_id id = { "" };
 
-    assert_int_equal(engine_jobs_submit(bench->jobs, kind, body, &id, NULL), 0);
+    assert_int_equal(engine_jobs_submit(bench->jobs, kind, body, &price, &id, NULL), 0);
     return id;
 }
 
@@ -91,6 +92,13 @@ static void ids_have_the_shape_of_the_service(void **unused)
     assert_string_not_equal(a.s, b.s);
     stop(&bench);
     fixture_done(&bench.fixture);
+}
+
+static void run_sql(struct bench *bench, const char *text)
+{
+    lock_acquire(&bench->db->lock);
+    assert_int_equal(sqlite3_exec(bench->db->sql, text, NULL, NULL, NULL), SQLITE_OK);
+    lock_release(&bench->db->lock);
 }
 
 static void a_job_that_was_not_finished_is_run_by_the_next_start(void **unused)
@@ -175,6 +183,35 @@ static void a_job_stays_in_progress_for_the_delay(void **unused)
     fixture_done(&bench.fixture);
 }
 
+static int64_t hunts(struct bench *bench)
+{
+    int64_t n = -1;
+
+    assert_int_equal(engine_quota_spent(bench->db, QUOTA_HUNTS, clock_now_s(), &n, NULL), 0);
+    return n;
+}
+
+static void a_job_and_its_price_are_written_together_or_not_at_all(void **unused)
+{
+    const struct engine_price dear = { .kind = QUOTA_HUNTS, .n = 2, .limit = 2 };
+    const struct engine_price cheap = { .kind = QUOTA_HUNTS, .n = 1, .limit = 1000 };
+    struct request_id id = { "" };
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    id = submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    assert_int_equal(hunts(&bench), 1);
+    assert_int_equal(engine_jobs_submit(bench.jobs, QUERY_HUNT, HUNT, &dear, &id, NULL), ENGINE_QUOTA_EXCEEDED);
+    assert_int_equal(hunts(&bench), 1);
+    run_sql(&bench, "CREATE TRIGGER no BEFORE INSERT ON job BEGIN SELECT RAISE(ABORT, 'no'); END");
+    assert_true(engine_jobs_submit(bench.jobs, QUERY_HUNT, HUNT, &cheap, &id, NULL) < 0);
+    assert_int_equal(hunts(&bench), 1);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
 static void an_old_job_is_unknown(void **unused)
 {
     struct engine_job job;
@@ -216,6 +253,7 @@ int main(void)
         cmocka_unit_test(finished_jobs_survive_a_restart),
         cmocka_unit_test(a_job_that_cannot_run_fails_with_a_reason),
         cmocka_unit_test(a_job_stays_in_progress_for_the_delay),
+        cmocka_unit_test(a_job_and_its_price_are_written_together_or_not_at_all),
         cmocka_unit_test(an_old_job_is_unknown),
     };
 
