@@ -20,8 +20,10 @@ static const char schema_1[] =
     "CREATE INDEX job_by_state ON job(state, created_ms);"
     "CREATE TABLE quota(month TEXT NOT NULL, kind INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(month, kind));";
 
+static const char schema_2[] = "ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;";
+
 /* A row per version of the schema: what leads to it from the one before. Version n is row n - 1. */
-static const char *const migrations[] = { schema_1 };
+static const char *const migrations[] = { schema_1, schema_2 };
 
 static const char *const texts[ENGINE_SQL_N] = {
     /* NOLINTBEGIN(bugprone-suspicious-missing-comma): long statements are cut */
@@ -49,9 +51,10 @@ static const char *const texts[ENGINE_SQL_N] = {
                        " AND path NOT IN (SELECT path FROM seen)",
     [SQL_JOB_PUT] = "INSERT INTO job(id, kind, body, state, created_ms) VALUES(?1, ?2, ?3, ?4, ?5)",
     [SQL_JOB_GET] = "SELECT kind, body, state, created_ms, elapsed_ms, results, reason FROM job WHERE id = ?1",
-    [SQL_JOB_NEXT] = "SELECT id, kind, body FROM job WHERE state = 0 ORDER BY created_ms, id LIMIT 1",
+    [SQL_JOB_NEXT] = "SELECT id, kind, body, attempts FROM job WHERE state = 0 ORDER BY created_ms, id LIMIT 1",
+    [SQL_JOB_ATTEMPT] = "UPDATE job SET attempts = attempts + ?2 WHERE id = ?1",
     [SQL_JOB_FINISH] = "UPDATE job SET state = ?2, elapsed_ms = ?3, results = ?4, reason = ?5 WHERE id = ?1",
-    [SQL_JOB_EXPIRE] = "DELETE FROM job WHERE created_ms < ?1 AND state <> 0",
+    [SQL_JOB_EXPIRE] = "DELETE FROM job WHERE created_ms < ?1",
     [SQL_QUOTA_GET] = "SELECT n FROM quota WHERE month = ?1 AND kind = ?2",
     [SQL_QUOTA_ADD] = "INSERT INTO quota(month, kind, n) VALUES(?1, ?2, ?3)"
                       " ON CONFLICT(month, kind) DO UPDATE SET n = n + ?3",

@@ -35,6 +35,7 @@ enum engine_sql {
     SQL_JOB_PUT,
     SQL_JOB_GET,
     SQL_JOB_NEXT,
+    SQL_JOB_ATTEMPT,
     SQL_JOB_FINISH,
     SQL_JOB_EXPIRE,
     SQL_QUOTA_GET,

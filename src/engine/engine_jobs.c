@@ -15,6 +15,8 @@ enum { IDLE_MS = 60 * 1000, INDEX_STEP_MS = 500 };
 /* Jobs run one after the other: none may keep the others waiting for good. */
 enum { JOB_MAX_MS = 60 * 60 * 1000, FILE_MAX_S = 60 };
 
+enum { ATTEMPTS_MAX = 2 }; /* of a job whose run the program did not survive */
+
 struct engine_jobs {
     struct engine_db *db;
     struct engine_index *index;
@@ -31,6 +33,7 @@ struct work {
     struct request_id id;
     enum query_kind kind;
     char *body;
+    int64_t n_attempts; /* before this one */
 };
 
 /* The wall clock in milliseconds: for the age of a job over restarts. */
@@ -56,11 +59,24 @@ CHECKED static int next_work(struct engine_jobs *jobs, struct work *work, struct
         (void)text_copy(work->id.s, sizeof work->id.s, (const char *)sqlite3_column_text(stmt, 0)); /* ours: fits */
         work->kind = (enum query_kind)sqlite3_column_int(stmt, 1);
         work->body = strdup((const char *)sqlite3_column_text(stmt, 2));
+        work->n_attempts = sqlite3_column_int64(stmt, 3);
         (void)sqlite3_reset(stmt); /* the step succeeded */
     }
     lock_release(&db->lock);
     if (r == 1 && !work->body)
         return err_set(err, ENOMEM, "no memory for a job");
+    return r;
+}
+
+/* On disk before the job runs: one that brings the program down must not do so at every start. */
+CHECKED static int count_attempt(struct engine_jobs *jobs, const struct work *work, int64_t n, struct err *err)
+{
+    struct engine_db *db = jobs->db;
+    int r;
+
+    lock_acquire(&db->lock);
+    r = engine_db_run(db, engine_db_bind(db, SQL_JOB_ATTEMPT, "ti", work->id.s, n), err);
+    lock_release(&db->lock);
     return r;
 }
 
@@ -121,16 +137,24 @@ CHECKED static int search(struct engine_jobs *jobs, const struct work *work, jso
     return 0;
 }
 
-static void run_work(struct engine_jobs *jobs, const struct work *work)
+/* False when the end of the job could not be stored. */
+static bool run_work(struct engine_jobs *jobs, const struct work *work)
 {
     cleanup_(json_object_putp) json_object *results = NULL;
     struct outcome outcome = { .state = REQUEST_DONE };
     int64_t start_ms = clock_mono_ms();
     struct err err = { 0 };
-    int r = search(jobs, work, &results, &err);
+    bool is_stored = true;
+    int r = count_attempt(jobs, work, 1, &err);
 
-    if (atomic_load(&jobs->stop))
-        return; /* it stays unfinished for the next start */
+    if (r == 0 && work->n_attempts >= ATTEMPTS_MAX)
+        r = err_set(&err, EINTR, "interrupted again and again");
+    if (r == 0)
+        r = search(jobs, work, &results, &err);
+    if (atomic_load(&jobs->stop)) {
+        (void)count_attempt(jobs, work, -1, NULL); /* a wanted end; it stays unfinished for the next start */
+        return true;
+    }
     outcome.elapsed_ms = clock_mono_ms() - start_ms;
     if (r == 0) {
         outcome.results = json_object_to_json_string_ext(results, JSON_C_TO_STRING_PLAIN);
@@ -140,10 +164,11 @@ static void run_work(struct engine_jobs *jobs, const struct work *work)
         outcome.state = REQUEST_FAILED;
         outcome.results = NULL;
         outcome.reason = err.text;
-        (void)finish(jobs, work, &outcome, NULL); /* the first error counts, and the job stays for the next start */
+        is_stored = finish(jobs, work, &outcome, NULL) == 0; /* the first error counts */
     }
     log_event(r < 0 ? LOG_LEVEL_ERR : LOG_LEVEL_INFO, err.code ? err.text : "job finished",
               LOG_TEXT(LOG_REQUEST, work->id.s), LOG_NUMBER(LOG_MS, outcome.elapsed_ms));
+    return is_stored;
 }
 
 static void expire(struct engine_jobs *jobs)
@@ -174,17 +199,18 @@ static void *run(void *argument)
     while (!atomic_load(&jobs->stop)) {
         struct work work = { .body = NULL };
         struct err err = { 0 };
-        int r = next_work(jobs, &work, &err);
+        bool goes_on = false;
+        int r;
 
+        expire(jobs);
+        r = next_work(jobs, &work, &err);
         if (r == 1)
-            run_work(jobs, &work);
+            goes_on = run_work(jobs, &work);
         free(work.body);
         if (r < 0)
             log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "jobs"), LOG_NUMBER(LOG_ERRNO, err.code));
-        if (r != 1) {
-            expire(jobs);
+        if (!goes_on)
             wait_for_work(jobs);
-        }
     }
     return NULL;
 }

@@ -1,7 +1,8 @@
 /*
  * engine_jobs -- asynchronous requests: kept in the database, run one after the other, each on all cores.
  *
- * A job that was not finished when the program ended is run again by the next one.
+ * A job that was not finished when the program ended is run again by the next one, but not more than twice after the
+ * program broke down. None runs longer than an hour.
  *
  * Units      *_ms in milliseconds, *_s in seconds.
  * Ownership  engine_job_done() frees what engine_jobs_get() brought.

@@ -183,6 +183,83 @@ static void a_job_stays_in_progress_for_the_delay(void **unused)
     fixture_done(&bench.fixture);
 }
 
+static int64_t number(struct bench *bench, const char *text)
+{
+    sqlite3_stmt *stmt = NULL;
+    int64_t n;
+
+    lock_acquire(&bench->db->lock);
+    assert_int_equal(sqlite3_prepare_v2(bench->db->sql, text, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    n = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    lock_release(&bench->db->lock);
+    return n;
+}
+
+static void a_job_that_brings_the_program_down_is_given_up(void **unused)
+{
+    struct engine_job job;
+    struct request_id id;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    id = submit(&bench, QUERY_HUNT, HUNT);
+    assert_int_equal(end_of(&bench, &id), REQUEST_DONE);
+    assert_int_equal(number(&bench, "SELECT attempts FROM job"), 1);
+    run_sql(&bench, "UPDATE job SET state = 0, attempts = 2, results = NULL");
+    stop(&bench);
+    start(&bench);
+    assert_int_equal(end_of(&bench, &id), REQUEST_FAILED);
+    assert_int_equal(engine_jobs_get(bench.jobs, &id, &job, NULL), 0);
+    assert_string_equal(job.reason, "interrupted again and again");
+    engine_job_done(&job);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
+static void a_wanted_end_is_no_attempt(void **unused)
+{
+    const struct timespec step = { .tv_nsec = 10 * 1000 * 1000 };
+    int64_t end_ms = clock_mono_ms() + WAIT_MS;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    (void)submit(&bench, QUERY_HUNT,
+                 "{\"yara_rule\":\"rule a { condition: for all i in (0..200000000) : (i >= 0) }\"}");
+    while (number(&bench, "SELECT attempts FROM job") == 0 && clock_mono_ms() < end_ms)
+        (void)nanosleep(&step, NULL);
+    engine_jobs_free(bench.jobs);
+    assert_int_equal(number(&bench, "SELECT attempts FROM job WHERE state = 0"), 0);
+    engine_index_free(bench.index);
+    engine_db_free(bench.db);
+    fixture_done(&bench.fixture);
+}
+
+static void an_old_job_that_never_ended_is_dropped(void **unused)
+{
+    const struct timespec step = { .tv_nsec = 10 * 1000 * 1000 };
+    int64_t end_ms = clock_mono_ms() + WAIT_MS;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    (void)submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    run_sql(&bench, "UPDATE job SET state = 0, kind = 0, created_ms = created_ms - 3601000");
+    stop(&bench);
+    start(&bench);
+    while (number(&bench, "SELECT COUNT(*) FROM job") > 0 && clock_mono_ms() < end_ms)
+        (void)nanosleep(&step, NULL);
+    assert_int_equal(number(&bench, "SELECT COUNT(*) FROM job"), 0);
+    stop(&bench);
+    fixture_done(&bench.fixture);
+}
+
 static int64_t hunts(struct bench *bench)
 {
     int64_t n = -1;
@@ -254,6 +331,9 @@ int main(void)
         cmocka_unit_test(a_job_that_cannot_run_fails_with_a_reason),
         cmocka_unit_test(a_job_stays_in_progress_for_the_delay),
         cmocka_unit_test(a_job_and_its_price_are_written_together_or_not_at_all),
+        cmocka_unit_test(a_job_that_brings_the_program_down_is_given_up),
+        cmocka_unit_test(a_wanted_end_is_no_attempt),
+        cmocka_unit_test(an_old_job_that_never_ended_is_dropped),
         cmocka_unit_test(an_old_job_is_unknown),
     };
 
