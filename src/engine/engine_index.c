@@ -128,6 +128,23 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* A table that nobody asked for may be no table of ours at all. It is read again when it changes. */
+CHECKED static int load_labels(struct engine_index *index, struct err *err)
+{
+    struct err own = { 0 };
+
+    if (!index->config.labels)
+        return 0;
+    index->labels_path = below(index->config.dir, index->config.labels);
+    if (engine_labels_load(index->config.labels, &index->labels, &own) == 0)
+        return 0;
+    if (!index->config.may_lack_labels)
+        return err_set(err, own.code, "%s", own.text);
+    if (own.code != ENOENT)
+        log_event(LOG_LEVEL_WARN, own.text, LOG_TEXT(LOG_OP, "labels"), LOG_NUMBER(LOG_ERRNO, own.code));
+    return 0;
+}
+
 CHECKED static int start(struct engine_index *index, struct err *err)
 {
     struct engine_scan_config config = { .n_threads = index->config.n_threads, .stop = &index->stop };
@@ -136,14 +153,10 @@ CHECKED static int start(struct engine_index *index, struct err *err)
     index->dir_fd = open(index->config.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (index->dir_fd < 0)
         return err_sys(err, "open '%s'", index->config.dir);
-    if (index->config.labels)
-        index->labels_path = below(index->config.dir, index->config.labels);
-    if (index->config.labels)
-        r = engine_labels_load(index->config.labels, &index->labels, err);
-    if (r == -ENOENT && index->config.may_lack_labels)
-        r = 0;
-    if (r == 0)
-        r = engine_watch_new(index->config.dir, index->config.has_watch, &index->watch, err);
+    r = load_labels(index, err);
+    if (r < 0)
+        return r;
+    r = engine_watch_new(index->config.dir, index->config.has_watch, &index->watch, err);
     if (r < 0)
         return r;
     config.dir_fd = index->dir_fd;

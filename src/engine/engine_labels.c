@@ -1,9 +1,11 @@
 #include "engine/engine_labels.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "util/map.h"
 #include "util/text.h"
@@ -132,10 +134,14 @@ CHECKED static int read_lines(struct engine_labels *labels, FILE *file, struct e
     char line[ENGINE_LABELS_LINE_MAX];
     struct layout layout;
     bool has_header = false;
+    int64_t n_bytes = 0;
 
     for (int number = 1; fgets(line, sizeof line, file); number++) {
         int r = 0;
 
+        n_bytes += (int64_t)strlen(line);
+        if (n_bytes > ENGINE_LABELS_MAX) /* it grows while it is read */
+            return err_set(err, EFBIG, "more than %d bytes", ENGINE_LABELS_MAX);
         if (!strchr(line, '\n') && !feof(file))
             return err_set(err, EINVAL, "line %d is longer than %d bytes", number, ENGINE_LABELS_LINE_MAX);
         if (!has_header) {
@@ -152,16 +158,36 @@ CHECKED static int read_lines(struct engine_labels *labels, FILE *file, struct e
     return 0;
 }
 
+/* The table may lie among samples: a link, a FIFO or a huge file there must not reach or stop anything else. */
+CHECKED static int open_table(const char *path, FILE **ret_file, struct err *err)
+{
+    cleanup_(closep) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, "labels '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, EINVAL, "labels '%s': not a regular file", path);
+    if (st.st_size > ENGINE_LABELS_MAX)
+        return err_set(err, EFBIG, "labels '%s': more than %d bytes", path, ENGINE_LABELS_MAX);
+    *ret_file = fdopen(fd, "r");
+    if (!*ret_file)
+        return err_set(err, ENOMEM, "no memory for labels");
+    (void)steal_fd(&fd); /* the stream's now */
+    return 0;
+}
+
 int engine_labels_load(const char *path, struct engine_labels **ret_labels, struct err *err)
 {
     cleanup_(engine_labels_freep) struct engine_labels *labels = calloc(1, sizeof *labels);
-    cleanup_(fclosep) FILE *file = fopen(path, "re");
+    cleanup_(fclosep) FILE *file = NULL;
     int r;
 
     if (!labels)
         return err_set(err, ENOMEM, "no memory for labels");
-    if (!file)
-        return err_sys(err, "labels '%s'", path);
+    r = open_table(path, &file, err);
+    if (r < 0)
+        return r;
     r = read_lines(labels, file, err);
     if (r < 0)
         return err_wrap(err, "labels '%s'", path);

@@ -399,6 +399,29 @@ static void labels_and_the_oldest_file_decide_what_is_known(void **unused)
     fixture_done(&bench.fixture);
 }
 
+static void only_a_table_that_was_asked_for_must_be_right(void **unused)
+{
+    struct engine_index_config config = { .n_threads = 1, .may_lack_labels = true };
+    struct bench bench;
+    char labels[PATH_MAX];
+    char dir[PATH_MAX];
+
+    (void)unused;
+    bench_init(&bench);
+    (void)snprintf(labels, sizeof labels, "%s", fixture_path(&bench.fixture, "zoo/labels.tsv"));
+    (void)snprintf(dir, sizeof dir, "%s", fixture_path(&bench.fixture, "zoo"));
+    config.dir = dir;
+    config.labels = labels;
+    fixture_text(&bench.fixture, "zoo/labels.tsv", "some\tother\ttable\n");
+    assert_int_equal(engine_db_open(fixture_path(&bench.fixture, "index.db"), &bench.db, NULL), 0);
+    assert_int_equal(engine_index_new(bench.db, &config, &bench.index, NULL), 0);
+    engine_index_free(bench.index);
+    config.may_lack_labels = false;
+    assert_int_equal(engine_index_new(bench.db, &config, &bench.index, NULL), -EINVAL);
+    engine_db_free(bench.db);
+    fixture_done(&bench.fixture);
+}
+
 static void a_list_is_newest_first_and_filtered_by_patterns(void **unused)
 {
     struct timespec times[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
@@ -438,6 +461,7 @@ int main(void)
         cmocka_unit_test(changes_are_followed),
         cmocka_unit_test(a_neighbour_with_a_longer_name_is_not_forgotten),
         cmocka_unit_test(labels_and_the_oldest_file_decide_what_is_known),
+        cmocka_unit_test(only_a_table_that_was_asked_for_must_be_right),
         cmocka_unit_test(a_list_is_newest_first_and_filtered_by_patterns),
     };
 

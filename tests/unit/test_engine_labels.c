@@ -113,6 +113,26 @@ static void a_missing_file_is_told_apart(void **unused)
     assert_int_equal(engine_labels_load("/nonexistent/labels.tsv", &labels, NULL), -ENOENT);
 }
 
+static void only_a_regular_file_of_limited_size_is_read(void **unused)
+{
+    struct engine_labels *labels = NULL;
+    struct fixture fixture;
+
+    (void)unused;
+    fixture_init(&fixture);
+    fixture_text(&fixture, "table", "sha256\n");
+    assert_int_equal(symlink("table", fixture_path(&fixture, "link")), 0);
+    assert_int_equal(mkfifo(fixture_path(&fixture, "fifo"), 0600), 0);
+    fixture_text(&fixture, "huge", "sha256\n");
+    assert_int_equal(truncate(fixture_path(&fixture, "huge"), ENGINE_LABELS_MAX + 1L), 0);
+    assert_int_equal(engine_labels_load(fixture_path(&fixture, "link"), &labels, NULL), -ELOOP);
+    assert_int_equal(engine_labels_load(fixture_path(&fixture, "fifo"), &labels, NULL), -EINVAL);
+    assert_int_equal(engine_labels_load(fixture.dir, &labels, NULL), -EINVAL);
+    assert_int_equal(engine_labels_load(fixture_path(&fixture, "huge"), &labels, NULL), -EFBIG);
+    assert_null(labels);
+    fixture_done(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +142,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_an_error_with_its_line),
         cmocka_unit_test(a_line_without_end_is_refused),
         cmocka_unit_test(a_missing_file_is_told_apart),
+        cmocka_unit_test(only_a_regular_file_of_limited_size_is_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
