@@ -30,6 +30,7 @@ struct member {
     zip_error_t error;
     int64_t size_bytes;
     int64_t offset;
+    time_t mtime_s; /* one for all questions: the check byte of ZipCrypto is made of it */
     int fd;
 };
 
@@ -79,7 +80,7 @@ static zip_int64_t member_stat(const struct member *member, void *data, zip_uint
     zip_stat_init(st);
     st->valid = ZIP_STAT_SIZE | ZIP_STAT_MTIME;
     st->size = (zip_uint64_t)member->size_bytes;
-    st->mtime = (time_t)clock_now_s();
+    st->mtime = member->mtime_s;
     return sizeof *st;
 }
 
@@ -144,7 +145,9 @@ CHECKED static int add_member(zip_t *zip, struct engine_index *index, const stru
     member = calloc(1, sizeof *member);
     if (!member)
         return err_set(err, ENOMEM, "no memory for an archive");
-    *member = (struct member){ .index = index, .digest = *digest, .size_bytes = size, .fd = -1 };
+    *member = (struct member){
+        .index = index, .digest = *digest, .size_bytes = size, .mtime_s = (time_t)clock_now_s(), .fd = -1
+    };
     zip_error_init(&member->error);
     source = zip_source_function(zip, member_command, member);
     if (!source) {

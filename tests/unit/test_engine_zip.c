@@ -1,10 +1,13 @@
 #include "test_engine_fixture.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
 
 #include <zip.h>
 
 #include "engine/engine_zip.h"
+#include "util/clock.h"
 
 enum { WAIT_MS = 20000, MEMBERS = 2 };
 
@@ -153,6 +156,32 @@ static void methods_have_names(void **unused)
     assert_false(engine_zip_parse_method("rar", &method));
 }
 
+/* An hour later whenever somebody looks. */
+static int64_t hasty_now_s(void)
+{
+    static atomic_int_fast64_t now_s = 1700000000;
+
+    return atomic_fetch_add(&now_s, 3600);
+}
+
+static int64_t real_mono_ms(void)
+{
+    struct timespec ts = { 0 };
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void the_time_of_a_member_is_the_same_whenever_it_is_asked(void **unused)
+{
+    const struct clock_source hasty = { .now_s = hasty_now_s, .mono_ms = real_mono_ms };
+
+    (void)unused;
+    clock_source_set(&hasty);
+    check_method(ZIP_METHOD_ZIPCRYPTO, ZIP_EM_TRAD_PKWARE);
+    clock_source_set(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +190,7 @@ int main(void)
         cmocka_unit_test(nothing_to_pack_is_no_archive),
         cmocka_unit_test(leftovers_of_an_earlier_run_are_removed_when_old),
         cmocka_unit_test(methods_have_names),
+        cmocka_unit_test(the_time_of_a_member_is_the_same_whenever_it_is_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
