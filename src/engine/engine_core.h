@@ -101,5 +101,13 @@ CHECKED int engine_find_sample(const struct engine_call *call, const struct dige
 /* What the request costs, once `prepare` knows. */
 struct engine_price engine_price_of(const struct engine_call *call);
 
+/* What a client hears of a failure of ours. */
+struct engine_failure {
+    char text[128];
+};
+
+/* Logs the words of `err`, which are not for the client. */
+struct engine_failure engine_failure_of(const struct engine_call *call, const struct err *err);
+
 /* A 500 reply in the operation's shape; the words of `err` go to the log only. */
 void engine_fail(struct engine_call *call, const struct err *err);

@@ -41,9 +41,17 @@ static json_object *quota_meta(const struct engine_config *config, const int64_t
     return meta;
 }
 
+static void add_to(json_object *array, json_object *entry)
+{
+    if (json_object_array_add(array, entry) != 0)
+        json_object_putp(&entry);
+}
+
+/* The shape of quotas is its own even for a failure: all its members, and what was not found out is 0. */
 void engine_ops_quotas(struct engine_call *call)
 {
-    json_object *value;
+    json_object *value = json_object_new_object();
+    json_object *errors = json_object_new_array();
     int64_t spent[ENGINE_QUOTA_KINDS] = { 0 };
     int64_t now_s = clock_now_s();
     struct err err = { 0 };
@@ -51,20 +59,11 @@ void engine_ops_quotas(struct engine_call *call)
 
     for (int kind = 0; kind < ENGINE_QUOTA_KINDS && r == 0; kind++)
         r = engine_quota_spent(call->engine->db, (enum engine_quota_kind)kind, now_s, &spent[kind], &err);
-    if (r < 0) {
-        engine_fail(call, &err);
-        return;
-    }
-    value = json_object_new_object();
+    if (r < 0)
+        add_to(errors, engine_render_error(500, engine_failure_of(call, &err).text, NULL));
     engine_json_put(value, "meta", quota_meta(&call->engine->config, spent, now_s));
-    engine_json_put(value, "errors", json_object_new_array());
-    engine_reply_json(call->reply, 200, value);
-}
-
-static void add_to(json_object *array, json_object *entry)
-{
-    if (json_object_array_add(array, entry) != 0)
-        json_object_putp(&entry);
+    engine_json_put(value, "errors", errors);
+    engine_reply_json(call->reply, r < 0 ? 500 : 200, value);
 }
 
 /* One id of a metadata request: a resource or an entry of `errors`. */

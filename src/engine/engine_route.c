@@ -281,13 +281,18 @@ int engine_find_sample(const struct engine_call *call, const struct digest *dige
     return r;
 }
 
-void engine_fail(struct engine_call *call, const struct err *err)
+struct engine_failure engine_failure_of(const struct engine_call *call, const struct err *err)
 {
-    char text[128];
+    struct engine_failure failure;
 
     log_event(LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, call->operation->name), LOG_NUMBER(LOG_ERRNO, err->code),
               LOG_TEXT(LOG_TRACE, call->reply->trace.s));
-    (void)snprintf(text, sizeof text, "Internal Server Error: Please provide trace-id='%s' to support",
+    (void)snprintf(failure.text, sizeof failure.text, "Internal Server Error: Please provide trace-id='%s' to support",
                    call->reply->trace.s); /* fits */
-    engine_reply_error(call->reply, call->operation->shape, 500, text);
+    return failure;
+}
+
+void engine_fail(struct engine_call *call, const struct err *err)
+{
+    engine_reply_error(call->reply, call->operation->shape, 500, engine_failure_of(call, err).text);
 }

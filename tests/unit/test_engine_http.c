@@ -123,11 +123,34 @@ static void a_long_body_is_dropped_and_the_checks_keep_their_order(void **unused
     bench_done(&bench);
 }
 
+static void quotas_fail_in_their_own_shape(void **unused)
+{
+    struct engine_request request = { .method = "GET", .path = QUOTAS, .uri = QUOTAS, .peer = "test", .body = "" };
+    struct engine_reply reply;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    request.authorization = bench.bearer;
+    lock_acquire(&bench.engine->db->lock);
+    assert_int_equal(sqlite3_exec(bench.engine->db->sql, "DROP TABLE quota", NULL, NULL, NULL), SQLITE_OK);
+    lock_release(&bench.engine->db->lock);
+    engine_reply_init(&reply, "us-1");
+    engine_route_serve(bench.engine, &request, &reply);
+    assert_int_equal(reply.status, 500);
+    assert_non_null(strstr(buf_text(&reply.body), "Internal Server Error: Please provide trace-id="));
+    assert_non_null(strstr(buf_text(&reply.body), "\"refresh_time\""));
+    assert_null(strstr(buf_text(&reply.body), "\"resources\""));
+    engine_reply_done(&reply);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_queries_with_a_token_may_be_long),
         cmocka_unit_test(a_long_body_is_dropped_and_the_checks_keep_their_order),
+        cmocka_unit_test(quotas_fail_in_their_own_shape),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
