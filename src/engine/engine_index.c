@@ -14,6 +14,9 @@
 /* More changed paths than this cost more one by one than a walk over everything. */
 enum { REFRESH_PATHS_MAX = 32 };
 
+/* How much longer than the first wait after a failure the last ones are. */
+enum { RETRY_GROWTH_MAX = 64 };
+
 /* Files with one content that are tried before the index counts as too stale to answer. */
 enum { PLACES_MAX = 4096 };
 
@@ -33,7 +36,8 @@ struct engine_index {
     struct lock lock; /* rank LOCK_ENGINE */
     struct cond changed;
     bool is_ready; /* guarded by lock */
-    bool is_stale; /* a pass failed; of the thread */
+    bool is_stale; /* a pass failed; of the thread, like wait_ms */
+    int wait_ms;   /* until the next try */
 };
 
 /* The part of an absolute path below the directory, NULL when it lies elsewhere. */
@@ -89,10 +93,15 @@ static void first_pass(struct engine_index *index)
               LOG_NUMBER(LOG_MS, clock_mono_ms() - start_ms));
 }
 
+/* A bad disk stays bad: the waits grow. */
 static void try_again(struct engine_index *index)
 {
     index->is_stale = false;
     refresh(index, "");
+    if (!index->is_stale)
+        index->wait_ms = index->config.retry_ms;
+    else if (index->wait_ms < index->config.retry_ms * RETRY_GROWTH_MAX)
+        index->wait_ms *= 2;
 }
 
 static void take_batch(struct engine_index *index, const struct engine_watch_batch *batch)
@@ -116,7 +125,7 @@ static void *run(void *argument)
 
     first_pass(index);
     while (!atomic_load(&index->stop)) {
-        if (engine_watch_wait(index->watch, index->is_stale ? index->config.retry_ms : -1, &batch, &err) < 0) {
+        if (engine_watch_wait(index->watch, index->is_stale ? index->wait_ms : -1, &batch, &err) < 0) {
             log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "watch"), LOG_NUMBER(LOG_ERRNO, err.code));
             break;
         }
@@ -183,6 +192,7 @@ int engine_index_new(struct engine_db *db, const struct engine_index_config *con
     index->db = db;
     index->config = *config;
     index->dir_fd = -1;
+    index->wait_ms = config->retry_ms;
     lock_init(&index->lock, LOCK_ENGINE);
     cond_init(&index->changed);
     r = start(index, err);
