@@ -140,6 +140,17 @@ static int start_files(struct program *program, struct err *err)
     return 0;
 }
 
+/* What fs_new() says when the mountpoint is wrong; anything else is about FUSE. */
+static const int mountpoint_codes[] = { ENOTDIR, ENOENT, EACCES, ENOTCONN, EPERM, EBUSY, ENAMETOOLONG };
+
+static bool is_about_mountpoint(int code)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mountpoint_codes); i++)
+        if (mountpoint_codes[i] == code)
+            return true;
+    return false;
+}
+
 static int mount_and_serve(struct program *program, struct err *err)
 {
     struct fs_config config = {
@@ -153,8 +164,7 @@ static int mount_and_serve(struct program *program, struct err *err)
     int r = fs_new(&config, &program->fs, err);
 
     if (r < 0)
-        return r == -ENOTDIR || r == -ENOENT || r == -EACCES || r == -ENOTCONN || r == -EPERM ? EXIT_MOUNTPOINT
-                                                                                              : EXIT_FUSE;
+        return is_about_mountpoint(-r) ? EXIT_MOUNTPOINT : EXIT_FUSE;
     if (cache_start(program->cache, err) < 0)
         return EXIT_STATE;
     return fs_run(program->fs, err) < 0 ? EXIT_FUSE : 0;

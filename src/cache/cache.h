@@ -87,11 +87,11 @@ CHECKED int cache_fetch_quotas(struct cache *cache, struct err *err);
 /* ---- submissions ---- */
 
 /*
- * Checks and sends the entry `row`, which is on disk as draft or queued. The check: options, syntax, one rule; a
- * refusal is EINVAL and the entry becomes rejected, nothing was sent. Same text and options as an earlier request that
- * did not fail: that request is shown, nothing is spent. The intent is on disk before anything leaves, the id before
- * this returns. A failure that surely did not reach the service leaves it queued (0) when trying later can help,
- * rejected otherwise; an ambiguous one makes it failed.
+ * Checks and sends the entry `row`, which is on disk as queued; a draft is checked only. The check: options, syntax,
+ * one rule; a refusal is EINVAL and the entry becomes rejected, nothing was sent. Same text and options as an earlier
+ * request that did not fail: that request is shown, nothing is spent. The intent is on disk before anything leaves, the
+ * id before this returns. A failure that surely did not reach the service leaves it queued (0) when trying later can
+ * help, rejected otherwise; an ambiguous one makes it failed.
  */
 CHECKED int cache_submit(struct cache *cache, int64_t row, struct err *err);
 

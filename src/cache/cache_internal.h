@@ -50,6 +50,9 @@ void cache_changed(struct cache *cache);
 /* Notes success (err->code 0) or failure of a call to the service for `status`; returns r. */
 int cache_note(struct cache *cache, int r, const struct err *err);
 
+/* After something was spent, or was refused for the quota: the next reader of the quotas asks again. */
+void cache_spent(struct cache *cache);
+
 /* Adds to one of the counters in cache->health. */
 void cache_count(struct cache *cache, int64_t *counter, int64_t n);
 

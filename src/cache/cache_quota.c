@@ -40,6 +40,13 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
     lock_release(&cache->lock);
 }
 
+void cache_spent(struct cache *cache)
+{
+    lock_acquire(&cache->lock);
+    cache->quotas.tried_s = 0;
+    lock_release(&cache->lock);
+}
+
 /* After a failed call: the old answer counts for a while again, if there is one. */
 static bool keep_old(struct cache *cache)
 {

@@ -71,6 +71,7 @@ static int download(struct cache *cache, const struct digest *digest, const stru
         return r;
     intake.writer = writer;
     r = cache_note(cache, api_download(cache->api, digest, take, &intake, ret_sent, err), err);
+    cache_spent(cache);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);
     if (r == 0)

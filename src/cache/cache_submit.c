@@ -132,6 +132,7 @@ static int send_rule(struct cache *cache, const struct store_entry *entry, const
         return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
     cache_changed(cache);
     r = cache_note(cache, api_hunt(cache->api, sent->text, sent->n, options, &id, &may_have_arrived, err), err);
+    cache_spent(cache);
     if (r == 0)
         return accepted(cache, entry, sent, &id, options->limit, err);
     (void)err_wrap(err, "hunt '%s'", entry->name); /* the code stays */
@@ -193,6 +194,23 @@ static int verdict_of(const struct store_entry *entry, struct err *err)
     return 0;
 }
 
+/* A draft is not sent, but whoever writes it is told at once what is wrong with it. */
+static int check_draft(struct cache *cache, const struct store_entry *entry, struct err *err)
+{
+    struct query_options options = QUERY_OPTIONS_NONE;
+    struct buf text = BUF_INIT(QUERY_RULE_MAX);
+    struct buf printed = BUF_INIT(SUBMIT_OPTIONS_MAX);
+    int r = store_entry_text(cache->store, entry->row, &text, err);
+
+    if (r == 0)
+        r = check(cache, &text, &options, &printed, err);
+    if (r == -EINVAL || r == -EFBIG)
+        r = settle(cache, entry, STORE_ENTRY_DRAFT, err);
+    buf_done(&text);
+    buf_done(&printed);
+    return r;
+}
+
 static int submit_locked(struct cache *cache, int64_t row, struct err *err)
 {
     struct buf text = BUF_INIT(QUERY_RULE_MAX);
@@ -200,7 +218,9 @@ static int submit_locked(struct cache *cache, int64_t row, struct err *err)
     int r = store_entry_get_row(cache->store, row, &entry, err);
 
     if (r != 0)
-        return r < 0 ? r : 0;              /* deleted */
+        return r < 0 ? r : 0; /* deleted */
+    if (entry.state == STORE_ENTRY_DRAFT)
+        return check_draft(cache, &entry, err);
     if (entry.state != STORE_ENTRY_QUEUED) /* only what is surely not accepted yet may be sent */
         return verdict_of(&entry, err);
     r = store_entry_text(cache->store, row, &text, err);

@@ -31,5 +31,6 @@ struct engine_own_id engine_own_id_of(const struct stat *st);
 struct engine_own engine_own_find(const char *const *paths);
 bool engine_own_has(const struct engine_own *own, struct engine_own_id id);
 
-/* EINVAL when the file `index`, whose directory exists, lies below `dir`: everything beside it would be a sample. */
+/* EINVAL when the file `index`, whose directory exists, lies in `dir` itself: everything beside it would be a sample. A
+ * directory further down that has the index is fine, since it is never entered. */
 CHECKED int engine_own_check_index(const char *dir, const char *index, struct err *err);

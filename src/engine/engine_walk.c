@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
 
 #include "util/text.h"
 
@@ -51,6 +55,20 @@ static void note(struct engine_walk *walk, int code)
         walk->code = code;
 }
 
+/*
+ * A FUSE filesystem that is mounted below the samples: left out. It may be a mount of malqueryfs that gets its bytes
+ * from us, and reading it would wait for ourselves.
+ */
+static bool is_mounted_here(int fd, int parent_fd)
+{
+    struct statfs fs;
+    struct stat here;
+    struct stat above;
+
+    return fstat(fd, &here) == 0 && fstat(parent_fd, &above) == 0 && here.st_dev != above.st_dev &&
+           fstatfs(fd, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC;
+}
+
 /* Opens the directory `walk->path`; errors and too great a depth leave it out. */
 static void enter(struct engine_walk *walk)
 {
@@ -65,6 +83,8 @@ static void enter(struct engine_walk *walk)
         fd = openat(dirfd(walk->levels[walk->n_levels - 1].dir),
                     strrchr(walk->path, '/') ? strrchr(walk->path, '/') + 1 : walk->path,
                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && walk->n_levels > 0 && is_mounted_here(fd, dirfd(walk->levels[walk->n_levels - 1].dir)))
+        return;
     dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         note(walk, errno);

@@ -1,6 +1,7 @@
 #include "fs/fs_internal.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,23 @@ static int detach(const char *path, struct err *err)
     return 0;
 }
 
+/* The absolute path of what may be a dead mount, which realpath() cannot look into: that of its parent and its name. */
+static int absolute(const char *given, char *ret_path, struct err *err)
+{
+    cleanup_(freep) char *copy = strdup(given);
+    cleanup_(freep) char *copy_too = strdup(given);
+    cleanup_(freep) char *parent = NULL;
+
+    if (!copy || !copy_too)
+        return err_set(err, ENOMEM, "no memory for a path");
+    parent = realpath(dirname(copy), NULL);
+    if (!parent)
+        return err_sys(err, "mountpoint '%s'", given);
+    if (snprintf(ret_path, PATH_MAX, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, basename(copy_too)) >= PATH_MAX)
+        return err_set(err, ENAMETOOLONG, "mountpoint '%s': the path is too long", given);
+    return 0;
+}
+
 /* A mount of ours whose process died answers ENOTCONN: take it away, then go on. Leaves the absolute path in
  * fs->mountpoint. */
 static int clear_stale(struct fs *fs, struct err *err)
@@ -64,18 +82,24 @@ static int clear_stale(struct fs *fs, struct err *err)
     struct stat st;
     int r;
 
-    if (stat(given, &st) < 0 && errno != ENOTCONN && errno != ECONNABORTED)
-        return err_sys(err, "mountpoint '%s'", given);
     if (stat(given, &st) < 0) {
-        if (!is_our_mount(given))
+        if (errno != ENOTCONN && errno != ECONNABORTED)
+            return err_sys(err, "mountpoint '%s'", given);
+        r = absolute(given, fs->mountpoint, err);
+        if (r < 0)
+            return r;
+        if (!is_our_mount(fs->mountpoint))
             return err_set(err, ENOTCONN, "mountpoint '%s' has a dead mount that is not ours", given);
-        log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, given));
-        r = detach(given, err);
+        log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, fs->mountpoint));
+        r = detach(fs->mountpoint, err);
         if (r < 0)
             return r;
     }
     if (!realpath(given, fs->mountpoint) || stat(fs->mountpoint, &st) < 0)
         return err_sys(err, "mountpoint '%s'", given);
+    if (is_our_mount(fs->mountpoint))
+        return err_set(err, EBUSY, "'%s' is a mount of malqueryfs already; to end it: fusermount3 -u '%s'", given,
+                       given);
     return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory", given);
 }
 

@@ -265,6 +265,13 @@ struct scanner {
     int line;
 };
 
+struct comment {
+    const char *text; /* behind its slashes */
+    size_t n;
+    int line;
+    bool is_block;
+};
+
 static bool sees(const struct scanner *scanner, const char *token)
 {
     size_t n = strlen(token);
@@ -302,21 +309,22 @@ static void skip_quoted(struct scanner *scanner)
     }
 }
 
-/* The text of the next line comment. */
-static bool next_comment(struct scanner *scanner, const char **ret_text, size_t *ret_n)
+/* The text of the next comment. */
+static bool next_comment(struct scanner *scanner, struct comment *ret_comment)
 {
     while (scanner->at < scanner->end) {
-        if (sees(scanner, "//")) {
-            const char *text = scanner->at + 2;
+        bool is_block = sees(scanner, "/*");
 
-            skip_line(scanner);
-            *ret_text = text;
-            *ret_n = (size_t)(scanner->at - text);
+        if (is_block || sees(scanner, "//")) {
+            *ret_comment = (struct comment){ .text = scanner->at + 2, .line = scanner->line, .is_block = is_block };
+            if (is_block)
+                skip_block_comment(scanner);
+            else
+                skip_line(scanner);
+            ret_comment->n = scanner->at > ret_comment->text ? (size_t)(scanner->at - ret_comment->text) : 0;
             return true;
         }
-        if (sees(scanner, "/*"))
-            skip_block_comment(scanner);
-        else if (*scanner->at == '"' || *scanner->at == '/')
+        if (*scanner->at == '"' || *scanner->at == '/')
             skip_quoted(scanner);
         else
             scanner->line += *scanner->at++ == '\n';
@@ -329,18 +337,27 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The words after `malquery:`; nothing happens in another comment. */
-CHECKED static int read_comment(const char *text, size_t n, struct query_options *options, struct err *err)
+/*
+ * The words after `malquery:`; nothing happens in another comment. What only looks like options is refused: a limit
+ * that is not understood is a hunt spent with the wrong one.
+ */
+CHECKED static int read_comment(const struct comment *comment, struct query_options *options, struct err *err)
 {
     static const char mark[] = "malquery:";
-    const char *end = text + n;
+    const char *text = comment->text;
+    const char *end = text + comment->n;
     char word[WORD_MAX + 1];
+    size_t n;
     int r = 0;
 
     while (text < end && is_blank(*text))
         text++;
-    if ((size_t)(end - text) < sizeof mark - 1 || memcmp(text, mark, sizeof mark - 1) != 0)
+    if ((size_t)(end - text) < sizeof mark - 1 || strncasecmp(text, mark, sizeof mark - 2) != 0)
         return 0;
+    if (comment->is_block || memcmp(text, mark, sizeof mark - 1) != 0)
+        return memchr(text, '=', (size_t)(end - text))
+                   ? err_set(err, EINVAL, "options are written '// malquery: name=value'")
+                   : 0;
     text += sizeof mark - 1;
     while (r == 0) {
         const char *start;
@@ -366,14 +383,13 @@ int rule_options(const char *text, size_t n, struct query_options *options, stru
     struct scanner scanner = { .at = text, .end = text + n, .line = 1 };
     struct query_options changed = *options;
     struct err why = { 0 };
-    const char *comment;
-    size_t comment_n;
+    struct comment comment;
     int r;
 
-    while (next_comment(&scanner, &comment, &comment_n)) {
-        r = read_comment(comment, comment_n, &changed, &why);
+    while (next_comment(&scanner, &comment)) {
+        r = read_comment(&comment, &changed, &why);
         if (r < 0)
-            return err_set(err, why.code, "line %d: %s", scanner.line, why.text);
+            return err_set(err, why.code, "line %d: %s", comment.line, why.text);
     }
     r = check_ranges(&changed, err); /* only at the end: words may correct the defaults in any order */
     if (r == 0)

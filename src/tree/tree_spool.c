@@ -313,7 +313,7 @@ int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const 
     entry.error[0] = '\0';
     entry.trace[0] = '\0';
     r = store_entry_put(tree->store, &entry, buf_text(text), text->n, err);
-    if (r < 0 || next != STORE_ENTRY_QUEUED)
+    if (r < 0 || is_draft || (next != STORE_ENTRY_QUEUED && next != STORE_ENTRY_DRAFT))
         return r;
     *ret_need = (struct need){ .kind = NEED_SUBMIT, .row = entry.row };
     return TREE_NEED;

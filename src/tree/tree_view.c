@@ -81,6 +81,12 @@ void view_status(const struct view *view, char *ret_line, size_t room)
         buf_puts(&line, entry_words[view->entry.state]);
         if (view->entry.error[0])
             buf_printf(&line, " error=%s", view->entry.error);
+        else if (view->entry.state == STORE_ENTRY_DRAFT && view->has_request)
+            buf_puts(&line,
+                     " changed and not sent: the results are those of the rule in rule.yar; copy it under another "
+                     "name to send it");
+        else if (view->entry.state == STORE_ENTRY_DRAFT)
+            buf_puts(&line, " not sent: write it again to send it");
     } else if (view->has_request) {
         put_request(&line, &view->request);
     }

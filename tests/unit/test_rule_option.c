@@ -84,7 +84,15 @@ static void a_comment_may_follow_code(void **state)
 static void another_comment_means_nothing(void **state)
 {
     (void)state;
-    expect_limit("// see malquery: limit=5\n// malquery limit=5\n// Malquery: limit=5", QUERY_LIMIT_DEFAULT);
+    expect_limit("// see malquery: limit=5\n// malquery hunts are dear\n/* MalQuery finds it */", QUERY_LIMIT_DEFAULT);
+}
+
+static void what_only_looks_like_options_is_refused(void **state)
+{
+    (void)state;
+    expect_refused("// malquery limit=5", "line 1");
+    expect_refused("\n// Malquery: limit=5", "line 2");
+    expect_refused("\n\n/* malquery: limit=3\n*/", "line 3");
 }
 
 static void a_block_comment_means_nothing(void **state)
@@ -379,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_later_word_wins),
         cmocka_unit_test(a_comment_may_follow_code),
         cmocka_unit_test(another_comment_means_nothing),
+        cmocka_unit_test(what_only_looks_like_options_is_refused),
         cmocka_unit_test(a_block_comment_means_nothing),
         cmocka_unit_test(after_a_block_comment_options_count_again),
         cmocka_unit_test(a_block_comment_does_not_start_inside_a_line_comment),
