@@ -131,8 +131,6 @@ static int start_files(struct program *program, struct err *err)
             &(struct tree_config){
                 .cache = program->cache,
                 .store = program->store,
-                .uid = getuid(),
-                .gid = getgid(),
                 .resubmit = config->resubmit,
             },
             &program->tree, err) < 0)

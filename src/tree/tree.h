@@ -32,8 +32,6 @@ struct store;
 struct tree_config {
     struct cache *cache;
     struct store *store;
-    uid_t uid; /* owner of everything */
-    gid_t gid;
     bool resubmit; /* a changed rule is sent at close, not kept as a draft */
 };
 
