@@ -22,7 +22,7 @@
 #include "fs/fs.h"
 #include "local.h"
 #include "options.h"
-#include "rule/rule.h"
+#include "input/input.h"
 #include "store/store.h"
 #include "tree/tree.h"
 #include "util/log.h"
@@ -180,7 +180,7 @@ static void stop(struct program *program)
     store_free(program->store);
     api_free(program->api);
     local_stop(&program->local);
-    rule_teardown();
+    input_teardown();
 }
 
 /* The profile and its directories. */
@@ -198,7 +198,7 @@ static int run(struct program *program, struct err *err)
 
     if (code)
         return code;
-    if (rule_setup(err) < 0)
+    if (input_setup(err) < 0)
         return EXIT_STATE;
     code = start_service(program, err);
     if (code == 0)

@@ -132,6 +132,18 @@ CHECKED int api_multi_start(struct api *api, const struct digest *digests, size_
 CHECKED int api_multi_fetch(struct api *api, const struct request_id *id, api_sink *sink, void *closure,
                             struct err *err);
 
+/*
+ * The body of a search as the user may write it (operations 2 and 8): "patterns", and "options" whose members come back
+ * as `name=value` lines, unchecked. EINVAL names what is wrong.
+ */
+struct search;
+CHECKED int api_decode_search(const char *text, size_t n, struct search *ret_search, struct buf *ret_options,
+                              struct err *err);
+
+/* The body that a search is sent with, on one line. */
+CHECKED int api_encode_search(struct buf *body, enum query_kind kind, const struct pattern *patterns, size_t n_patterns,
+                              const struct query_options *options, struct err *err);
+
 /* One sample as a JSON object on one line, with the service's field names; absent fields are left out. */
 void api_encode_sample(struct buf *buf, const struct sample *sample);
 

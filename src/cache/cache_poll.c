@@ -100,8 +100,13 @@ static void finish(struct cache *cache, struct store_request *request, const str
     request->stats = result->stats;
     request->n_results = (int64_t)result->samples.n;
     (void)text_copy(request->error, sizeof request->error, result->reason); /* cut is fine */
-    r = store_request_finish(cache->store, request, result->samples.items, result->samples.n, buf_text(&result->raw),
-                             result->raw.n, &err);
+    r = store_request_finish(cache->store,
+                             &(struct store_answer){ .request = request,
+                                                     .samples = result->samples.items,
+                                                     .n_samples = result->samples.n,
+                                                     .raw = buf_text(&result->raw),
+                                                     .raw_n = result->raw.n },
+                             &err);
     if (r < 0) {
         log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "poll"), LOG_TEXT(LOG_REQUEST, request->id.s),
                   LOG_NUMBER(LOG_ERRNO, err.code));

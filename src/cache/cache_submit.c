@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rule/rule.h"
+#include "input/input.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/text.h"
@@ -79,11 +79,11 @@ static int settle(struct cache *cache, const struct store_entry *entry, enum sto
 static int check(struct cache *cache, const struct buf *text, struct query_options *options, struct buf *printed,
                  struct err *err)
 {
-    int r = rule_options(buf_text(text), text->n, options, err);
+    int r = input_rule_options(buf_text(text), text->n, options, err);
 
     if (r == 0)
-        r = rule_check(buf_text(text), text->n, cache->config.yara_check, err);
-    rule_options_print(options, printed);
+        r = input_rule_check(buf_text(text), text->n, cache->config.yara_check, err);
+    input_options_print(options, printed);
     return r < 0 ? r : buf_check(printed, err, "the options");
 }
 
@@ -92,7 +92,7 @@ static int show_same(struct cache *cache, int64_t row, const struct store_sent *
 {
     struct store_entry same;
     struct store_request request;
-    int r = store_entry_find_same(cache->store, sent->dir, sent->text, sent->n, sent->options, &same, err);
+    int r = store_entry_find_same(cache->store, sent, &same, err);
 
     if (r != 0)
         return r;
@@ -109,7 +109,8 @@ static int show_same(struct cache *cache, int64_t row, const struct store_sent *
 static int accepted(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
                     const struct request_id *id, int32_t limit, struct err *err)
 {
-    int r = store_entry_accepted(cache->store, entry->row, sent, id, QUERY_HUNT, limit, clock_now_s(), err);
+    struct store_accepted accepted = { .id = id, .kind = QUERY_HUNT, .limit = limit, .now_s = clock_now_s() };
+    int r = store_entry_accepted(cache->store, entry->row, sent, &accepted, err);
 
     cache_count(cache, &cache->health.n_submissions, 1);
     if (r < 0) /* the service has it and the disk does not: the log is the last place for the id */

@@ -38,3 +38,8 @@ const char *request_state_name(enum request_state state)
 {
     return state_names[state];
 }
+
+bool request_id_is_local(const struct request_id *id)
+{
+    return strncmp(id->s, REQUEST_ID_LOCAL, sizeof REQUEST_ID_LOCAL - 1) == 0;
+}

@@ -15,7 +15,7 @@
 enum query_kind {
     QUERY_HUNT,  /* YARA rule; asynchronous, costs a hunt */
     QUERY_EXACT, /* byte patterns; asynchronous, costs a hunt */
-    QUERY_FUZZY, /* byte patterns; answers at once, free */
+    QUERY_FUZZY, /* byte patterns; answers at once and without an id, free */
     QUERY_MULTI, /* multi-download; asynchronous, costs a download per hash */
 };
 
@@ -61,6 +61,10 @@ struct request_id {
 };
 
 CHECKED bool request_id_parse(const char *text, struct request_id *ret_id);
+
+/* Ids that we made begin with this; nobody asks the service about them. */
+#define REQUEST_ID_LOCAL "00000000-"
+bool request_id_is_local(const struct request_id *id);
 
 struct query_stats {
     int32_t clean;

@@ -22,7 +22,14 @@
 #include "util/buf.h"
 
 enum { STORE_ABSENT = 1, STORE_EXISTS = 2, STORE_BUSY = 3 };
-enum { STORE_NAME_MAX = 200, STORE_ERROR_MAX = 255, STORE_CHUNK_BYTES = 128 * 1024 };
+enum {
+    STORE_NAME_MAX = 200,
+    STORE_ERROR_MAX = 255,
+    STORE_NOTE_MAX = 255,
+    STORE_REASON_MAX = 127,
+    STORE_ASKED_MAX = 10000,
+    STORE_CHUNK_BYTES = 128 * 1024
+};
 
 struct store_config {
     const char *state_dir; /* …/<profile>: state.db and seal.key; made when missing, 0700 */
@@ -163,6 +170,9 @@ struct store_entry {
     char trace[ERR_TRACE_MAX];
     bool has_request;
     struct request_id request; /* the current one */
+    bool is_forced;            /* queued at the user's word: sent even if the same was sent before */
+    char note[STORE_NOTE_MAX + 1];
+    char refused[STORE_ERROR_MAX + 1]; /* the last word in its `ctl` that was not understood, "" for none */
 };
 
 /*
@@ -185,12 +195,50 @@ CHECKED int store_entry_text_size(struct store *store, int64_t row, int64_t *ret
 CHECKED int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
                                   const char *trace, struct err *err);
 
+/* The user's word to send it: → QUEUED, unless it is queued or being sent (STORE_ABSENT then, or without the entry). */
+CHECKED int store_entry_queue(struct store *store, int64_t row, bool is_forced, struct err *err);
+
+/* Remarks, cut at their limits. A note is the user's; it ends what was refused before. STORE_ABSENT without the entry.
+ */
+CHECKED int store_entry_put_note(struct store *store, int64_t row, const char *note, struct err *err);
+CHECKED int store_entry_put_refused(struct store *store, int64_t row, const char *why, struct err *err);
+
 /* What is about to be sent, or was: the text and options that left, whatever the entry holds meanwhile. */
 struct store_sent {
     enum store_dir dir;
-    const char *text;
+    const char *text; /* as the user wrote it */
     size_t n;
+    const char *key; /* what makes two of them the same search, whatever their spelling; NULL: the text */
+    size_t key_n;
     const char *options; /* name=value lines */
+};
+
+/* One sample of a multi-download, and why it was or will not be delivered; "" when it is, or may be yet. */
+struct store_asked {
+    struct digest digest;
+    char reason[STORE_REASON_MAX + 1];
+};
+
+/* What a request came to. */
+struct store_answer {
+    const struct store_request *request; /* state, stats, finished_s, error */
+    const struct sample *samples;        /* in the order of the answer */
+    size_t n_samples;
+    const struct store_asked *asked; /* of a multi-download: those without a reason become its results */
+    size_t n_asked;
+    const char *raw; /* NULL: none */
+    size_t raw_n;
+};
+
+/* How it was taken. */
+struct store_accepted {
+    const struct request_id *id;
+    enum query_kind kind;
+    int32_t limit;
+    int64_t now_s;
+    const struct store_asked *asked; /* what a multi-download was asked for, at most STORE_ASKED_MAX */
+    size_t n_asked;
+    const struct store_answer *answer; /* when it is here already; NULL: the request is in progress */
 };
 
 /*
@@ -209,8 +257,7 @@ CHECKED int store_entry_show(struct store *store, int64_t row, const struct stor
  * was removed; the request is kept all the same.
  */
 CHECKED int store_entry_accepted(struct store *store, int64_t row, const struct store_sent *sent,
-                                 const struct request_id *id, enum query_kind kind, int32_t limit, int64_t now_s,
-                                 struct err *err);
+                                 const struct store_accepted *accepted, struct err *err);
 CHECKED int store_entry_rename(struct store *store, int64_t row, const char *name, const char *suffix, struct err *err);
 
 /* Its requests stay. */
@@ -223,13 +270,18 @@ CHECKED int store_entry_list(struct store *store, enum store_dir dir, store_entr
                              struct err *err);
 
 /*
- * For "never spends a second hunt": has this text with these options ever been accepted for an entry of `dir`? The
+ * For "never spends a second hunt": has this key with these options ever been accepted for an entry of `dir`? The
  * entry it was sent for, with `request` the one that was found (the newest that has not failed), even when the entry
  * was edited or runs another request since. Row 0 and no name: the entry was removed, the request is still there.
  * STORE_ABSENT: never.
  */
-CHECKED int store_entry_find_same(struct store *store, enum store_dir dir, const char *text, size_t n,
-                                  const char *options, struct store_entry *ret_entry, struct err *err);
+CHECKED int store_entry_find_same(struct store *store, const struct store_sent *sent, struct store_entry *ret_entry,
+                                  struct err *err);
+
+/* Options for new entries of a directory, as the user wrote them. STORE_ABSENT: never written, or written empty. */
+CHECKED int store_defaults_get(struct store *store, enum store_dir dir, struct buf *ret_text, int64_t *ret_changed_s,
+                               struct err *err);
+CHECKED int store_defaults_put(struct store *store, enum store_dir dir, const char *text, size_t n, struct err *err);
 
 /* ---- requests and their results ---- */
 
@@ -246,7 +298,12 @@ struct store_request {
     struct query_stats stats;
     int64_t entry_row; /* the entry it was made for, 0 for an adopted one */
     char error[STORE_ERROR_MAX + 1];
+    char note[STORE_NOTE_MAX + 1];
+    char refused[STORE_ERROR_MAX + 1]; /* as in struct store_entry */
 };
+
+/* An id of our own, for what the service answers without one (request_id_is_local()). */
+CHECKED int store_request_new_id(struct request_id *ret_id, struct err *err);
 
 /* STORE_ABSENT: not known to this profile. */
 CHECKED int store_request_get(struct store *store, const struct request_id *id, struct store_request *ret_request,
@@ -257,12 +314,12 @@ CHECKED int store_request_adopt(struct store *store, const struct request_id *id
                                 struct err *err);
 
 /*
- * In one transaction: state, stats, results in their order, metadata of all samples, the raw answer. `raw` may be NULL.
+ * In one transaction: state, stats, results in their order, metadata of all samples, reasons, the raw answer.
  * A request that is already done or failed is left alone. Found by row, or by id when the row is 0; STORE_ABSENT. A
  * sample that is named twice is one result; finished_s 0 means now; n_results is counted here.
  */
-CHECKED int store_request_finish(struct store *store, const struct store_request *request, const struct sample *samples,
-                                 size_t n_samples, const char *raw, size_t raw_n, struct err *err);
+CHECKED int store_request_finish(struct store *store, const struct store_answer *answer, struct err *err);
+
 /* The raw answer. STORE_ABSENT: none was kept. */
 CHECKED int store_request_raw(struct store *store, int64_t row, struct buf *ret_raw, struct err *err);
 
@@ -278,6 +335,24 @@ typedef int store_request_each(void *closure, const struct store_request *reques
 CHECKED int store_request_list(struct store *store, bool unfinished_only, store_request_each *each, void *closure,
                                struct err *err);
 
+/* The requests that were made for an entry, and the one that it shows. The callback must not call the store. */
+CHECKED int store_request_list_entry(struct store *store, int64_t entry_row, store_request_each *each, void *closure,
+                                     struct err *err);
+
+/* The requests that have this sample among their results, oldest first. The callback must not call the store. */
+CHECKED int store_request_list_sample(struct store *store, const struct digest *digest, store_request_each *each,
+                                      void *closure, struct err *err);
+
+/* Forgets a request, its results and answer; an entry that showed it becomes a draft. STORE_ABSENT: not there. */
+CHECKED int store_request_delete(struct store *store, int64_t row, struct err *err);
+CHECKED int store_request_put_note(struct store *store, int64_t row, const char *note, struct err *err);
+CHECKED int store_request_put_refused(struct store *store, int64_t row, const char *why, struct err *err);
+
+/* What a multi-download was asked for, in order. */
+typedef int store_asked_each(void *closure, const struct store_asked *asked);
+CHECKED int store_asked_list(struct store *store, int64_t request_row, store_asked_each *each, void *closure,
+                             struct err *err);
+
 /* Results in order, with what is known of each sample now. The callback must not call the store. */
 typedef int store_result_each(void *closure, const struct store_sample *sample);
 CHECKED int store_result_list(struct store *store, int64_t request_row, store_result_each *each, void *closure,
@@ -290,6 +365,15 @@ CHECKED int store_result_page(struct store *store, int64_t request_row, int64_t 
 /* True through *ret_has when `digest` is a result of the request. */
 CHECKED int store_result_has(struct store *store, int64_t request_row, const struct digest *digest, bool *ret_has,
                              struct err *err);
+
+/* By what results can be grouped. */
+enum store_group { STORE_GROUP_FAMILY, STORE_GROUP_LABEL, STORE_GROUP_TYPE, STORE_GROUP_YEAR };
+
+/* The distinct values among the results, in the order in which they first appear; "" for unknown. The callback must not
+ * call the store. */
+typedef int store_group_each(void *closure, const char *value);
+CHECKED int store_result_groups(struct store *store, int64_t request_row, enum store_group group,
+                                store_group_each *each, void *closure, struct err *err);
 
 /* Grows with every change of entries or requests by this or another process; cheap (PRAGMA data_version). */
 int64_t store_version(struct store *store);

@@ -237,6 +237,35 @@ void store_query_column_text(const struct store_query *query, int column, char *
     (void)text_copy(to, room, text ? (const char *)text : ""); /* written from a field of the same size */
 }
 
+int store_db_change(struct store_db *db, struct store_query *query, struct err *err)
+{
+    int first = store_query_step(query, err);
+    int r = first == STORE_ROW ? store_query_run(query, err) : first;
+
+    if (r < 0)
+        return r;
+    if (first != STORE_ROW)
+        return STORE_ABSENT;
+    store_db_changed(db);
+    return 0;
+}
+
+int store_db_put_text(struct store_db *db, enum store_sql sql, int64_t row, const char *text, struct err *err)
+{
+    int r;
+
+    lock_acquire(&db->lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(db, sql);
+
+        store_query_int(&query, row);
+        store_query_text(&query, text);
+        r = store_db_change(db, &query, err);
+    }
+    lock_release(&db->lock);
+    return r;
+}
+
 int store_db_blob(struct store_db *db, enum store_sql sql, int64_t row, struct buf *ret_bytes, struct err *err)
 {
     int r;

@@ -49,8 +49,13 @@ enum store_sql {
     SQL_ENTRY_SHOW,
     SQL_ENTRY_ACCEPTED,
     SQL_ENTRY_RENAME,
+    SQL_ENTRY_QUEUE,
+    SQL_ENTRY_NOTE,
+    SQL_ENTRY_REFUSED,
     SQL_ENTRY_DELETE,
     SQL_ENTRY_LIST,
+    SQL_DEFAULTS_GET,
+    SQL_DEFAULTS_PUT,
     SQL_SENT_PUT,
     SQL_SENT_FIND,
     SQL_SENT_TEXT,
@@ -61,10 +66,24 @@ enum store_sql {
     SQL_REQUEST_FINISH,
     SQL_REQUEST_LIST,
     SQL_REQUEST_LIST_UNFINISHED,
+    SQL_REQUEST_LIST_ENTRY,
+    SQL_REQUEST_LIST_SAMPLE,
+    SQL_REQUEST_NOTE,
+    SQL_REQUEST_REFUSED,
+    SQL_REQUEST_DELETE,
+    SQL_REQUEST_UNSHOW,
+    SQL_ASKED_ADD,
+    SQL_ASKED_REASON,
+    SQL_ASKED_LIST,
+    SQL_SAMPLE_ROW,
     SQL_RAW_PUT,
     SQL_RAW_GET,
     SQL_RESULT_ADD,
     SQL_RESULT_PAGE,
+    SQL_RESULT_FAMILIES,
+    SQL_RESULT_LABELS,
+    SQL_RESULT_TYPES,
+    SQL_RESULT_YEARS,
     SQL_RESULT_HAS,
     SQL_COUNT,
 };
@@ -123,6 +142,12 @@ CHECKED int store_query_step(struct store_query *query, struct err *err);
 
 /* Runs to the end and drops what comes back. */
 CHECKED int store_query_run(struct store_query *query, struct err *err);
+
+/* Runs a change of rows that says RETURNING: STORE_ABSENT when there was none, else store_version() grows. */
+CHECKED int store_db_change(struct store_db *db, struct store_query *query, struct err *err) REQUIRES(&db->lock);
+
+/* The same for a statement that gives row ?1 the text ?2; takes the lock itself. */
+CHECKED int store_db_put_text(struct store_db *db, enum store_sql sql, int64_t row, const char *text, struct err *err);
 
 int64_t store_query_column_int(const struct store_query *query, int column);
 bool store_query_column_is_null(const struct store_query *query, int column);

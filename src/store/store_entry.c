@@ -1,17 +1,13 @@
 /*
- * What the user submitted. The text of an entry is the user's and may change; what was sent for a request is kept with
- * the request, under the digest of directory, options and text. So the same hunt is found again even when its entry was
- * edited or removed since.
+ * What the user submitted, by directory and name. The text of an entry is the user's and may change; what was sent is
+ * in store_sent.c.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "store/store_internal.h"
 #include "util/clock.h"
 #include "util/text.h"
-
-enum { SENT_HEAD_MAX = 64, ENTRY_OPTIONS_MAX = sizeof((struct store_entry *)NULL)->options };
 
 /* Places of ENTRY_COLUMNS. */
 enum {
@@ -26,6 +22,9 @@ enum {
     COLUMN_ERROR,
     COLUMN_TRACE,
     COLUMN_REQUEST,
+    COLUMN_FORCED,
+    COLUMN_NOTE,
+    COLUMN_REFUSED,
 };
 
 static void entry_from_row(const struct store_query *query, struct store_entry *ret_entry)
@@ -45,6 +44,9 @@ static void entry_from_row(const struct store_query *query, struct store_entry *
     store_query_column_text(query, COLUMN_TRACE, entry->trace, sizeof entry->trace);
     entry->has_request = !store_query_column_is_null(query, COLUMN_REQUEST);
     store_query_column_text(query, COLUMN_REQUEST, entry->request.s, sizeof entry->request.s);
+    entry->is_forced = store_query_column_int(query, COLUMN_FORCED) != 0;
+    store_query_column_text(query, COLUMN_NOTE, entry->note, sizeof entry->note);
+    store_query_column_text(query, COLUMN_REFUSED, entry->refused, sizeof entry->refused);
 }
 
 /* The one row of a query that is bound already. */
@@ -80,6 +82,7 @@ static int put_locked(struct store *store, struct store_entry *entry, const char
     store_query_text(&query, entry->error);
     store_query_text(&query, entry->trace);
     store_query_known(&query, entry->has_request ? entry->request.s : NULL);
+    store_query_int(&query, entry->is_forced);
     store_query_blob(&query, text, n);
     r = fetch(&query, &stored, err);
     if (r < 0)
@@ -174,22 +177,6 @@ int store_entry_text_size(struct store *store, int64_t row, int64_t *ret_bytes, 
     return r == STORE_ROW ? 0 : STORE_ABSENT;
 }
 
-/* Runs a change of one entry; STORE_ABSENT when there is no such row. */
-CHECKED static int change_locked(struct store *store, struct store_query *query, struct err *err)
-    REQUIRES(&store->db.lock);
-
-static int change_locked(struct store *store, struct store_query *query, struct err *err)
-{
-    int r = store_query_run(query, err);
-
-    if (r < 0)
-        return r;
-    if (sqlite3_changes(store->db.sqlite) == 0)
-        return STORE_ABSENT;
-    store_db_changed(&store->db);
-    return 0;
-}
-
 int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
                           const char *trace, struct err *err)
 {
@@ -204,7 +191,7 @@ int store_entry_set_state(struct store *store, int64_t row, enum store_entry_sta
         store_query_text(&query, error);
         store_query_text(&query, trace);
         store_query_int(&query, clock_now_s());
-        r = change_locked(store, &query, err);
+        r = store_db_change(&store->db, &query, err);
     }
     lock_release(&store->db.lock);
     return r;
@@ -231,7 +218,7 @@ static int rename_locked(struct store *store, int64_t row, const char *name, con
     store_query_int(&query, row);
     store_query_text(&query, name);
     store_query_text(&query, suffix);
-    return change_locked(store, &query, err);
+    return store_db_change(&store->db, &query, err);
 }
 
 int store_entry_rename(struct store *store, int64_t row, const char *name, const char *suffix, struct err *err)
@@ -248,6 +235,33 @@ int store_entry_rename(struct store *store, int64_t row, const char *name, const
     return r;
 }
 
+int store_entry_queue(struct store *store, int64_t row, bool is_forced, struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_QUEUE);
+
+        store_query_int(&query, row);
+        store_query_int(&query, is_forced);
+        store_query_int(&query, clock_now_s());
+        r = store_db_change(&store->db, &query, err);
+    }
+    lock_release(&store->db.lock);
+    return r;
+}
+
+int store_entry_put_note(struct store *store, int64_t row, const char *note, struct err *err)
+{
+    return store_db_put_text(&store->db, SQL_ENTRY_NOTE, row, note, err);
+}
+
+int store_entry_put_refused(struct store *store, int64_t row, const char *why, struct err *err)
+{
+    return store_db_put_text(&store->db, SQL_ENTRY_REFUSED, row, why, err);
+}
+
 int store_entry_delete(struct store *store, int64_t row, struct err *err)
 {
     int r;
@@ -257,7 +271,7 @@ int store_entry_delete(struct store *store, int64_t row, struct err *err)
         cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_DELETE);
 
         store_query_int(&query, row);
-        r = change_locked(store, &query, err);
+        r = store_db_change(&store->db, &query, err);
     }
     lock_release(&store->db.lock);
     return r;
@@ -281,177 +295,4 @@ int store_entry_list(struct store *store, enum store_dir dir, store_entry_each *
     }
     lock_release(&store->db.lock);
     return stop ? stop : r;
-}
-
-/* Of directory, options and text; lengths keep the fields apart. */
-CHECKED static int digest_of_sent(enum store_dir dir, const char *options, const char *text, size_t n,
-                                  struct digest *ret_digest, struct err *err)
-{
-    cleanup_(digest_stream_freep) struct digest_stream *stream = NULL;
-    char head[SENT_HEAD_MAX];
-    int head_n = snprintf(head, sizeof head, "%d %zu %zu ", (int)dir, strlen(options), n);
-    int r;
-
-    r = digest_stream_new(&stream, err);
-    if (r == 0)
-        r = digest_stream_add(stream, head, (size_t)head_n, err);
-    if (r == 0)
-        r = digest_stream_add(stream, options, strlen(options), err);
-    if (r == 0)
-        r = digest_stream_add(stream, text, n, err);
-    return r < 0 ? r : digest_stream_end(stream, ret_digest, err);
-}
-
-CHECKED static int put_sent_locked(struct store *store, int64_t request_row, const struct store_sent *sent,
-                                   struct err *err) REQUIRES(&store->db.lock);
-
-static int put_sent_locked(struct store *store, int64_t request_row, const struct store_sent *sent, struct err *err)
-{
-    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_SENT_PUT);
-    struct digest digest;
-    int r = digest_of_sent(sent->dir, sent->options, sent->text, sent->n, &digest, err);
-
-    if (r < 0)
-        return r;
-    store_query_int(&query, request_row);
-    store_query_blob(&query, digest.bytes, DIGEST_BYTES);
-    store_query_text(&query, sent->options);
-    store_query_blob(&query, sent->text, sent->n);
-    return store_query_run(&query, err);
-}
-
-/* Runs an UPDATE … RETURNING; STORE_ABSENT when it changed nothing. */
-CHECKED static int changed_one(struct store_query *query, struct err *err)
-{
-    int first = store_query_step(query, err);
-    int r = first == STORE_ROW ? store_query_run(query, err) : first;
-
-    if (r < 0)
-        return r;
-    return first == STORE_ROW ? 0 : STORE_ABSENT;
-}
-
-int store_entry_begin(struct store *store, int64_t row, const struct store_sent *sent, struct err *err)
-{
-    int r;
-
-    lock_acquire(&store->db.lock);
-    {
-        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_BEGIN);
-
-        store_query_int(&query, row);
-        store_query_blob(&query, sent->text, sent->n);
-        store_query_text(&query, sent->options);
-        r = changed_one(&query, err);
-    }
-    lock_release(&store->db.lock);
-    return r;
-}
-
-int store_entry_show(struct store *store, int64_t row, const struct store_sent *sent, const struct request_id *id,
-                     struct err *err)
-{
-    int r;
-
-    lock_acquire(&store->db.lock);
-    {
-        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_SHOW);
-
-        store_query_int(&query, row);
-        store_query_blob(&query, sent->text, sent->n);
-        store_query_text(&query, sent->options);
-        store_query_text(&query, id->s);
-        r = changed_one(&query, err);
-    }
-    lock_release(&store->db.lock);
-    return r;
-}
-
-CHECKED static int accepted_locked(struct store *store, const struct store_new_request *request,
-                                   const struct store_sent *sent, struct err *err) REQUIRES(&store->db.lock);
-
-static int accepted_locked(struct store *store, const struct store_new_request *request, const struct store_sent *sent,
-                           struct err *err)
-{
-    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_ACCEPTED);
-    struct store_new_request kept = *request;
-    int64_t row = 0;
-    int found;
-    int r;
-
-    store_query_int(&query, request->entry_row);
-    store_query_text(&query, request->id->s);
-    store_query_int(&query, request->now_s);
-    store_query_blob(&query, sent->text, sent->n);
-    found = changed_one(&query, err);
-    if (found < 0)
-        return found;
-    if (found == STORE_ABSENT)
-        kept.entry_row = 0; /* the id is kept in any case: a lost id is a lost hunt */
-    r = store_request_put_locked(store, &kept, &row, err);
-    if (r == 0)
-        r = put_sent_locked(store, row, sent, err);
-    return r < 0 ? r : found;
-}
-
-int store_entry_accepted(struct store *store, int64_t row, const struct store_sent *sent, const struct request_id *id,
-                         enum query_kind kind, int32_t limit, int64_t now_s, struct err *err)
-{
-    struct store_new_request request = { .id = id, .kind = kind, .limit = limit, .now_s = now_s, .entry_row = row };
-    int r;
-
-    lock_acquire(&store->db.lock);
-    r = store_db_begin(&store->db, err);
-    if (r == 0)
-        r = store_db_end(&store->db, accepted_locked(store, &request, sent, err), err);
-    lock_release(&store->db.lock);
-    return r;
-}
-
-/* The request for which this was sent; *ret_entry_row is 0 when its entry was removed. */
-CHECKED static int find_sent_locked(struct store *store, const struct digest *digest, struct request_id *ret_id,
-                                    int64_t *ret_entry_row, struct err *err) REQUIRES(&store->db.lock);
-
-static int find_sent_locked(struct store *store, const struct digest *digest, struct request_id *ret_id,
-                            int64_t *ret_entry_row, struct err *err)
-{
-    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_SENT_FIND);
-    int r;
-
-    store_query_blob(&query, digest->bytes, DIGEST_BYTES);
-    r = store_query_step(&query, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return STORE_ABSENT;
-    store_query_column_text(&query, 0, ret_id->s, sizeof ret_id->s);
-    *ret_entry_row = store_query_column_int(&query, 1);
-    return 0;
-}
-
-int store_entry_find_same(struct store *store, enum store_dir dir, const char *text, size_t n, const char *options,
-                          struct store_entry *ret_entry, struct err *err)
-{
-    struct store_entry entry = { .dir = dir, .state = STORE_ENTRY_SUBMITTED };
-    struct request_id id;
-    struct digest digest;
-    int64_t row = 0;
-    int r;
-
-    r = digest_of_sent(dir, options, text, n, &digest, err);
-    if (r < 0)
-        return r;
-    lock_acquire(&store->db.lock);
-    r = find_sent_locked(store, &digest, &id, &row, err);
-    lock_release(&store->db.lock);
-    if (r == 0 && row)
-        r = store_entry_get_row(store, row, &entry, err);
-    else if (r == 0)
-        (void)text_copy(entry.options, sizeof entry.options, options); /* cut as the entry's were */
-    if (r != 0)
-        return r;
-    entry.has_request = true; /* the one that was found, whatever the entry shows now */
-    entry.request = id;
-    *ret_entry = entry;
-    return 0;
 }

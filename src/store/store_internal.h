@@ -44,6 +44,9 @@ void store_object_drop_damaged(struct store *store, const struct digest *digest)
 /* Counts all objects on disk into the usage, once. */
 CHECKED int store_object_scan(struct store *store, struct err *err);
 
+/* A digest; the schema sees to its length. */
+void store_query_column_digest(const struct store_query *query, int column, struct digest *ret_digest);
+
 /* A row of SAMPLE_COLUMNS, and one sample in. The caller holds the lock of the database. */
 void store_sample_from_row(const struct store_query *query, struct store_sample *ret_sample);
 CHECKED int store_sample_put_locked(struct store *store, const struct sample *sample, int64_t now_s, int64_t *ret_row,
@@ -59,6 +62,24 @@ struct store_new_request {
 };
 CHECKED int store_request_put_locked(struct store *store, const struct store_new_request *request, int64_t *ret_row,
                                      struct err *err) REQUIRES(&store->db.lock);
+
+/* The row of a sample, made without metadata when it is not there yet. */
+CHECKED int store_sample_row_locked(struct store *store, const struct digest *digest, int64_t *ret_row, struct err *err)
+    REQUIRES(&store->db.lock);
+
+/* Notes what a multi-download was asked for; later, why which sample did not come. */
+CHECKED int store_asked_add_locked(struct store *store, int64_t request_row, const struct store_asked *asked, size_t n,
+                                   struct err *err) REQUIRES(&store->db.lock);
+CHECKED int store_asked_settle_locked(struct store *store, int64_t request_row, const struct store_asked *asked,
+                                      size_t n, struct err *err) REQUIRES(&store->db.lock);
+
+/* State, results and answer of a request that is in progress; one that is not is left alone. */
+CHECKED int store_request_finish_locked(struct store *store, const struct store_answer *answer, struct err *err)
+    REQUIRES(&store->db.lock);
+
+/* Adds results by digest, behind `*position`, which grows. */
+CHECKED int store_result_add_digests_locked(struct store *store, int64_t request_row, const struct store_asked *asked,
+                                            size_t n, int64_t *position, struct err *err) REQUIRES(&store->db.lock);
 
 /* Adds the results of a request in their order, without duplicates. */
 CHECKED int store_result_add_locked(struct store *store, int64_t request_row, const struct sample *samples, size_t n,

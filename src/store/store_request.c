@@ -1,6 +1,8 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "store/store_files.h"
 #include "store/store_internal.h"
 #include "util/clock.h"
 
@@ -22,6 +24,8 @@ enum {
     COLUMN_UNKNOWN,
     COLUMN_ENTRY,
     COLUMN_ERROR,
+    COLUMN_NOTE,
+    COLUMN_REFUSED,
 };
 
 static int32_t column_i32(const struct store_query *query, int column)
@@ -52,6 +56,8 @@ static void request_from_row(const struct store_query *query, struct store_reque
     };
     request->entry_row = store_query_column_int(query, COLUMN_ENTRY); /* NULL reads as 0 */
     store_query_column_text(query, COLUMN_ERROR, request->error, sizeof request->error);
+    store_query_column_text(query, COLUMN_NOTE, request->note, sizeof request->note);
+    store_query_column_text(query, COLUMN_REFUSED, request->refused, sizeof request->refused);
 }
 
 /* The one row of a query that is bound already. */
@@ -128,19 +134,10 @@ int store_request_adopt(struct store *store, const struct request_id *id, enum q
     return r;
 }
 
-/* What an answer brings. */
-struct answer {
-    const struct store_request *request;
-    const struct sample *samples;
-    size_t n_samples;
-    const char *raw;
-    size_t raw_n;
-};
-
-CHECKED static int put_raw_locked(struct store *store, int64_t row, const struct answer *answer, struct err *err)
+CHECKED static int put_raw_locked(struct store *store, int64_t row, const struct store_answer *answer, struct err *err)
     REQUIRES(&store->db.lock);
 
-static int put_raw_locked(struct store *store, int64_t row, const struct answer *answer, struct err *err)
+static int put_raw_locked(struct store *store, int64_t row, const struct store_answer *answer, struct err *err)
 {
     cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_RAW_PUT);
 
@@ -186,10 +183,7 @@ static int find_locked(struct store *store, const struct store_request *meant, s
     return fetch(&query, ret_found, err);
 }
 
-CHECKED static int finish_locked(struct store *store, const struct answer *answer, struct err *err)
-    REQUIRES(&store->db.lock);
-
-static int finish_locked(struct store *store, const struct answer *answer, struct err *err)
+int store_request_finish_locked(struct store *store, const struct store_answer *answer, struct err *err)
 {
     struct store_request found;
     int64_t n_results = 0;
@@ -199,6 +193,10 @@ static int finish_locked(struct store *store, const struct answer *answer, struc
     if (r != 0 || found.state != REQUEST_INPROGRESS)
         return r;
     r = store_result_add_locked(store, found.row, answer->samples, answer->n_samples, &n_results, err);
+    if (r == 0)
+        r = store_asked_settle_locked(store, found.row, answer->asked, answer->n_asked, err);
+    if (r == 0)
+        r = store_result_add_digests_locked(store, found.row, answer->asked, answer->n_asked, &n_results, err);
     if (r == 0 && answer->raw)
         r = put_raw_locked(store, found.row, answer, err);
     if (r == 0)
@@ -208,20 +206,16 @@ static int finish_locked(struct store *store, const struct answer *answer, struc
     return r;
 }
 
-int store_request_finish(struct store *store, const struct store_request *request, const struct sample *samples,
-                         size_t n_samples, const char *raw, size_t raw_n, struct err *err)
+int store_request_finish(struct store *store, const struct store_answer *answer, struct err *err)
 {
-    struct answer answer = {
-        .request = request, .samples = samples, .n_samples = n_samples, .raw = raw, .raw_n = raw_n
-    };
     int r;
 
-    if (request->state == REQUEST_INPROGRESS)
-        return err_set(err, EINVAL, "request %s is not finished", request->id.s);
+    if (answer->request->state == REQUEST_INPROGRESS)
+        return err_set(err, EINVAL, "request %s is not finished", answer->request->id.s);
     lock_acquire(&store->db.lock);
     r = store_db_begin(&store->db, err);
     if (r == 0)
-        r = store_db_end(&store->db, finish_locked(store, &answer, err), err);
+        r = store_db_end(&store->db, store_request_finish_locked(store, answer, err), err);
     lock_release(&store->db.lock);
     return r;
 }
@@ -241,11 +235,23 @@ int store_request_options(struct store *store, int64_t row, struct buf *ret_opti
     return store_db_blob(&store->db, SQL_SENT_OPTIONS, row, ret_options, err);
 }
 
-int store_request_list(struct store *store, bool unfinished_only, store_request_each *each, void *closure,
-                       struct err *err)
+/* Calls back for each row of a query that is bound already; stops and returns what is not 0. */
+CHECKED static int each_row(struct store_query *query, store_request_each *each, void *closure, struct err *err)
 {
     struct store_request request;
     int stop = 0;
+    int r = 0;
+
+    while (stop == 0 && (r = store_query_step(query, err)) == STORE_ROW) {
+        request_from_row(query, &request);
+        stop = each(closure, &request);
+    }
+    return stop ? stop : r;
+}
+
+int store_request_list(struct store *store, bool unfinished_only, store_request_each *each, void *closure,
+                       struct err *err)
+{
     int r;
 
     lock_acquire(&store->db.lock);
@@ -253,11 +259,91 @@ int store_request_list(struct store *store, bool unfinished_only, store_request_
         cleanup_(store_query_done) struct store_query query =
             store_query(&store->db, unfinished_only ? SQL_REQUEST_LIST_UNFINISHED : SQL_REQUEST_LIST);
 
-        while (stop == 0 && (r = store_query_step(&query, err)) == STORE_ROW) {
-            request_from_row(&query, &request);
-            stop = each(closure, &request);
-        }
+        r = each_row(&query, each, closure, err);
     }
     lock_release(&store->db.lock);
-    return stop ? stop : r;
+    return r;
+}
+
+int store_request_list_entry(struct store *store, int64_t entry_row, store_request_each *each, void *closure,
+                             struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_REQUEST_LIST_ENTRY);
+
+        store_query_int(&query, entry_row);
+        r = each_row(&query, each, closure, err);
+    }
+    lock_release(&store->db.lock);
+    return r;
+}
+
+int store_request_list_sample(struct store *store, const struct digest *digest, store_request_each *each, void *closure,
+                              struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_REQUEST_LIST_SAMPLE);
+
+        store_query_blob(&query, digest->bytes, DIGEST_BYTES);
+        r = each_row(&query, each, closure, err);
+    }
+    lock_release(&store->db.lock);
+    return r;
+}
+
+/* ---- the user's words ---- */
+
+CHECKED static int delete_locked(struct store *store, int64_t row, struct err *err) REQUIRES(&store->db.lock);
+
+static int delete_locked(struct store *store, int64_t row, struct err *err)
+{
+    cleanup_(store_query_done) struct store_query unshow = store_query(&store->db, SQL_REQUEST_UNSHOW);
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_REQUEST_DELETE);
+    int r;
+
+    store_query_int(&unshow, row);
+    store_query_int(&query, row);
+    r = store_query_run(&unshow, err);
+    return r < 0 ? r : store_db_change(&store->db, &query, err);
+}
+
+int store_request_delete(struct store *store, int64_t row, struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    r = store_db_begin(&store->db, err);
+    if (r == 0)
+        r = store_db_end(&store->db, delete_locked(store, row, err), err);
+    lock_release(&store->db.lock);
+    return r;
+}
+
+int store_request_put_note(struct store *store, int64_t row, const char *note, struct err *err)
+{
+    return store_db_put_text(&store->db, SQL_REQUEST_NOTE, row, note, err);
+}
+
+int store_request_put_refused(struct store *store, int64_t row, const char *why, struct err *err)
+{
+    return store_db_put_text(&store->db, SQL_REQUEST_REFUSED, row, why, err);
+}
+
+int store_request_new_id(struct request_id *ret_id, struct err *err)
+{
+    struct store_files_random random;
+    char text[REQUEST_ID_TEXT + 1];
+    int r = store_files_random(&random, err);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(text, sizeof text, REQUEST_ID_LOCAL "%.4s-%.4s-%.4s-%.12s", random.s, random.s + 4, random.s + 8,
+                   random.s + 12); /* fits exactly */
+    return request_id_parse(text, ret_id) ? 0 : err_set(err, EIO, "a random id of another shape");
 }

@@ -44,6 +44,25 @@ int store_result_add_locked(struct store *store, int64_t request_row, const stru
     return 0;
 }
 
+int store_result_add_digests_locked(struct store *store, int64_t request_row, const struct store_asked *asked, size_t n,
+                                    int64_t *position, struct err *err)
+{
+    int64_t sample_row = 0;
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        if (asked[i].reason[0])
+            continue;
+        r = store_sample_row_locked(store, &asked[i].digest, &sample_row, err);
+        if (r == 0)
+            r = add_locked(store, request_row, *position, sample_row, err);
+        if (r < 0)
+            return r;
+        *position += r == STORE_ROW;
+    }
+    return 0;
+}
+
 /* What a page is written to; either may be NULL. */
 struct page {
     struct sample *samples;
@@ -136,4 +155,31 @@ int store_result_has(struct store *store, int64_t request_row, const struct dige
         return r;
     *ret_has = r == STORE_ROW;
     return 0;
+}
+
+int store_result_groups(struct store *store, int64_t request_row, enum store_group group, store_group_each *each,
+                        void *closure, struct err *err)
+{
+    static const enum store_sql queries[] = {
+        [STORE_GROUP_FAMILY] = SQL_RESULT_FAMILIES,
+        [STORE_GROUP_LABEL] = SQL_RESULT_LABELS,
+        [STORE_GROUP_TYPE] = SQL_RESULT_TYPES,
+        [STORE_GROUP_YEAR] = SQL_RESULT_YEARS,
+    };
+    char value[SAMPLE_FAMILY_MAX + 1]; /* the longest of them */
+    int stop = 0;
+    int r = 0;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, queries[group]);
+
+        store_query_int(&query, request_row);
+        while (stop == 0 && (r = store_query_step(&query, err)) == STORE_ROW) {
+            store_query_column_text(&query, 0, value, sizeof value);
+            stop = each(closure, value);
+        }
+    }
+    lock_release(&store->db.lock);
+    return stop ? stop : r;
 }

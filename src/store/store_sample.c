@@ -25,7 +25,7 @@ enum {
     COLUMN_ERROR,
 };
 
-static void digest_from_column(const struct store_query *query, int column, struct digest *ret_digest)
+void store_query_column_digest(const struct store_query *query, int column, struct digest *ret_digest)
 {
     const void *bytes = sqlite3_column_blob(query->statement, column);
 
@@ -40,7 +40,7 @@ void store_sample_from_row(const struct store_query *query, struct store_sample 
     bool has_date = !store_query_column_is_null(query, COLUMN_FIRST_SEEN);
 
     memset(ret_sample, 0, sizeof *ret_sample);
-    digest_from_column(query, COLUMN_DIGEST, &sample->digest);
+    store_query_column_digest(query, COLUMN_DIGEST, &sample->digest);
     sample->size_bytes = has_size ? store_query_column_int(query, COLUMN_SIZE) : SAMPLE_NO_SIZE;
     sample->first_seen_s = has_date ? store_query_column_int(query, COLUMN_FIRST_SEEN) : SAMPLE_NO_DATE;
     store_query_column_text(query, COLUMN_SHA1, sample->sha1, sizeof sample->sha1);
@@ -103,6 +103,20 @@ int store_sample_put_locked(struct store *store, const struct sample *sample, in
     store_query_known(&query, sample->filetype);
     store_query_known(&query, sample->label);
     store_query_known(&query, sample->family);
+    r = store_query_step(&query, err);
+    if (r < 0)
+        return r;
+    assert(r == STORE_ROW); /* RETURNING of an upsert that always writes */
+    *ret_row = store_query_column_int(&query, 0);
+    return 0;
+}
+
+int store_sample_row_locked(struct store *store, const struct digest *digest, int64_t *ret_row, struct err *err)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_SAMPLE_ROW);
+    int r;
+
+    store_query_blob(&query, digest->bytes, DIGEST_BYTES);
     r = store_query_step(&query, err);
     if (r < 0)
         return r;
@@ -217,7 +231,7 @@ CHECKED static int list_page(struct store *store, const struct digest *after, st
         store_query_blob(&query, after ? after->bytes : NULL, after ? DIGEST_BYTES : 0);
         store_query_int(&query, SAMPLE_PAGE);
         while ((r = store_query_step(&query, err)) == STORE_ROW && n < SAMPLE_PAGE)
-            digest_from_column(&query, 0, &to[n++]);
+            store_query_column_digest(&query, 0, &to[n++]);
     }
     lock_release(&store->db.lock);
     *ret_n = n;

@@ -52,6 +52,21 @@ static const char *const migrations[] = {
     "  sample INTEGER NOT NULL REFERENCES sample (row),"
     "  PRIMARY KEY (request, position)) WITHOUT ROWID;"
     "CREATE UNIQUE INDEX result_sample ON result (request, sample);",
+
+    /* What a multi-download was asked for; a reason says why a sample did not come. Words of the user. Defaults. */
+    "CREATE TABLE asked ("
+    "  request INTEGER NOT NULL REFERENCES request (row) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  digest BLOB NOT NULL CHECK (length(digest) = 32),"
+    "  reason TEXT NOT NULL DEFAULT '',"
+    "  PRIMARY KEY (request, position)) WITHOUT ROWID;"
+    "CREATE INDEX result_by_sample ON result (sample);"
+    "ALTER TABLE entry ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;" /* sent even if the same was sent before */
+    "ALTER TABLE entry ADD COLUMN note TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE entry ADD COLUMN refused TEXT NOT NULL DEFAULT '';" /* the last word that ctl did not understand */
+    "ALTER TABLE request ADD COLUMN note TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE request ADD COLUMN refused TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE defaults (dir INTEGER PRIMARY KEY, text TEXT NOT NULL, changed INTEGER NOT NULL);",
 };
 
 int store_schema_newest(void)

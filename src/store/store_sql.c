@@ -6,12 +6,13 @@
     "sample.family, sample.state, sample.checked, sample.error"
 
 /* Read by entry_from_row(). */
-#define ENTRY_COLUMNS "row, dir, state, created, changed, name, suffix, options, error, trace, request"
+#define ENTRY_COLUMNS                                                                                                  \
+    "row, dir, state, created, changed, name, suffix, options, error, trace, request, forced, note, refused"
 
 /* Read by request_from_row(). */
 #define REQUEST_COLUMNS                                                                                                \
     "row, id, kind, state, n_limit, submitted, finished, n_results, has_stats, clean, malware, pua, total, unknown, "  \
-    "entry, error"
+    "entry, error, note, refused"
 
 /* The states are numbers of store.h; 3 is a sample nobody asked the service about (store_schema.c). */
 const char *const store_sql_texts[SQL_COUNT] = {
@@ -47,27 +48,36 @@ const char *const store_sql_texts[SQL_COUNT] = {
                         " ORDER BY digest LIMIT ?2",
 
     [SQL_ENTRY_PUT] =
-        "INSERT INTO entry (dir, name, suffix, state, created, changed, options, error, trace, request, text)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO entry (dir, name, suffix, state, created, changed, options, error, trace, request, forced, text)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT (dir, name) DO UPDATE SET"
         "  suffix = excluded.suffix, state = excluded.state, changed = excluded.changed, options = excluded.options,"
         "  error = excluded.error, trace = excluded.trace, request = coalesce(excluded.request, request),"
-        "  text = excluded.text"
+        "  forced = excluded.forced, refused = '', text = excluded.text"
         " RETURNING " ENTRY_COLUMNS,
     [SQL_ENTRY_GET] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 AND name = ?2",
     [SQL_ENTRY_GET_ROW] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE row = ?1",
     [SQL_ENTRY_TEXT] = "SELECT text FROM entry WHERE row = ?1",
     [SQL_ENTRY_TEXT_SIZE] = "SELECT length(text) FROM entry WHERE row = ?1",
-    [SQL_ENTRY_SET_STATE] = "UPDATE entry SET state = ?2, error = ?3, trace = ?4, changed = ?5 WHERE row = ?1",
+    [SQL_ENTRY_SET_STATE] = "UPDATE entry SET state = ?2, error = ?3, trace = ?4, changed = ?5 WHERE row = ?1"
+                            " RETURNING row",
     [SQL_ENTRY_BEGIN] = "UPDATE entry SET state = 2, options = ?3, error = '', trace = ''"
                         " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
+    [SQL_ENTRY_QUEUE] = "UPDATE entry SET state = 1, forced = ?2, error = '', trace = '', refused = '', changed = ?3"
+                        " WHERE row = ?1 AND state NOT IN (1, 2) RETURNING row",
     [SQL_ENTRY_SHOW] = "UPDATE entry SET state = 3, options = ?3, request = ?4, error = '', trace = ''"
                        " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
-    [SQL_ENTRY_ACCEPTED] = "UPDATE entry SET state = CASE WHEN text = ?4 THEN 3 ELSE 0 END,"
-                           " request = ?2, changed = ?3, error = '', trace = '' WHERE row = ?1 RETURNING row",
-    [SQL_ENTRY_RENAME] = "UPDATE entry SET name = ?2, suffix = ?3 WHERE row = ?1",
-    [SQL_ENTRY_DELETE] = "DELETE FROM entry WHERE row = ?1",
+    [SQL_ENTRY_ACCEPTED] =
+        "UPDATE entry SET state = CASE WHEN text = ?4 THEN 3 ELSE 0 END,"
+        " request = ?2, changed = ?3, error = '', trace = '', forced = 0 WHERE row = ?1 RETURNING row",
+    [SQL_ENTRY_RENAME] = "UPDATE entry SET name = ?2, suffix = ?3 WHERE row = ?1 RETURNING row",
+    [SQL_ENTRY_NOTE] = "UPDATE entry SET note = ?2, refused = '' WHERE row = ?1 RETURNING row",
+    [SQL_ENTRY_REFUSED] = "UPDATE entry SET refused = ?2 WHERE row = ?1 RETURNING row",
+    [SQL_ENTRY_DELETE] = "DELETE FROM entry WHERE row = ?1 RETURNING row",
     [SQL_ENTRY_LIST] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 ORDER BY name",
+
+    [SQL_DEFAULTS_GET] = "SELECT text, changed FROM defaults WHERE dir = ?1",
+    [SQL_DEFAULTS_PUT] = "INSERT OR REPLACE INTO defaults (dir, text, changed) VALUES (?1, ?2, ?3)",
 
     [SQL_SENT_PUT] = "INSERT OR REPLACE INTO sent (request, digest, options, text) VALUES (?1, ?2, ?3, ?4)",
     [SQL_SENT_FIND] = "SELECT request.id, request.entry FROM sent JOIN request ON request.row = sent.request"
@@ -87,6 +97,22 @@ const char *const store_sql_texts[SQL_COUNT] = {
         "  pua = ?8, total = ?9, unknown = ?10, error = ?11 WHERE row = ?1",
     [SQL_REQUEST_LIST] = "SELECT " REQUEST_COLUMNS " FROM request ORDER BY row",
     [SQL_REQUEST_LIST_UNFINISHED] = "SELECT " REQUEST_COLUMNS " FROM request WHERE state = 0 ORDER BY row",
+    [SQL_REQUEST_LIST_ENTRY] = "SELECT " REQUEST_COLUMNS " FROM request WHERE entry = ?1"
+                               " OR id = (SELECT entry.request FROM entry WHERE entry.row = ?1) ORDER BY row",
+    [SQL_REQUEST_LIST_SAMPLE] =
+        "SELECT " REQUEST_COLUMNS " FROM request WHERE row IN (SELECT result.request FROM result"
+        " JOIN sample ON sample.row = result.sample WHERE sample.digest = ?1) ORDER BY row",
+    [SQL_REQUEST_NOTE] = "UPDATE request SET note = ?2, refused = '' WHERE row = ?1 RETURNING row",
+    [SQL_REQUEST_REFUSED] = "UPDATE request SET refused = ?2 WHERE row = ?1 RETURNING row",
+    [SQL_REQUEST_DELETE] = "DELETE FROM request WHERE row = ?1 RETURNING row",
+    [SQL_REQUEST_UNSHOW] = "UPDATE entry SET request = NULL, state = CASE state WHEN 3 THEN 0 ELSE state END"
+                           " WHERE request = (SELECT id FROM request WHERE row = ?1)",
+    [SQL_ASKED_ADD] = "INSERT INTO asked (request, position, digest, reason) VALUES (?1, ?2, ?3, ?4)",
+    [SQL_ASKED_REASON] = "UPDATE asked SET reason = ?3 WHERE request = ?1 AND digest = ?2",
+    [SQL_ASKED_LIST] =
+        "SELECT digest, reason FROM asked WHERE request = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+    [SQL_SAMPLE_ROW] = "INSERT INTO sample (digest, state) VALUES (?1, 3)"
+                       " ON CONFLICT (digest) DO UPDATE SET state = state RETURNING row",
     [SQL_RAW_PUT] = "INSERT OR REPLACE INTO raw (request, answer) VALUES (?1, ?2)",
     [SQL_RAW_GET] = "SELECT answer FROM raw WHERE request = ?1",
 
@@ -95,6 +121,15 @@ const char *const store_sql_texts[SQL_COUNT] = {
     /* CROSS JOIN fixes the order of the loops: a range of the primary key, then one row each. */
     [SQL_RESULT_PAGE] = "SELECT " SAMPLE_COLUMNS " FROM result CROSS JOIN sample ON sample.row = result.sample"
                         " WHERE result.request = ?1 AND result.position >= ?2 ORDER BY result.position LIMIT ?3",
+    [SQL_RESULT_FAMILIES] = "SELECT coalesce(sample.family, '') FROM result JOIN sample ON sample.row = result.sample"
+                            " WHERE result.request = ?1 GROUP BY 1 ORDER BY min(result.position)",
+    [SQL_RESULT_LABELS] = "SELECT coalesce(sample.label, '') FROM result JOIN sample ON sample.row = result.sample"
+                          " WHERE result.request = ?1 GROUP BY 1 ORDER BY min(result.position)",
+    [SQL_RESULT_TYPES] = "SELECT coalesce(sample.filetype, '') FROM result JOIN sample ON sample.row = result.sample"
+                         " WHERE result.request = ?1 GROUP BY 1 ORDER BY min(result.position)",
+    [SQL_RESULT_YEARS] = "SELECT coalesce(strftime('%Y', sample.first_seen, 'unixepoch'), '') FROM result"
+                         " JOIN sample ON sample.row = result.sample"
+                         " WHERE result.request = ?1 GROUP BY 1 ORDER BY min(result.position)",
     [SQL_RESULT_HAS] = "SELECT 1 FROM sample CROSS JOIN result ON result.sample = sample.row"
                        " WHERE sample.digest = ?2 AND result.request = ?1",
 };

@@ -12,8 +12,8 @@ model   util
 http    model util
 api     http model util
 store   model util
-rule    model util
-cache   api store rule model util
+input   model util
+cache   api store input model util
 tree    cache store model util
 fs      tree model util
 engine  model util
@@ -25,8 +25,8 @@ json-c/          api engine
 json.h           api engine
 sqlite3.h        store engine
 zip.h            store engine
-yara.h           rule engine
-yara/            rule engine
+yara.h           input engine
+yara/            input engine
 microhttpd.h     engine
 magic.h          engine
 fuse.h           fs

@@ -14,7 +14,7 @@ said=""
 fresh() {
     tree=$work/tree
     rm -rf "$tree"
-    mkdir -p "$tree"/src/{util,model,http,api,store,rule,cache,tree,fs,engine} "$tree"/tests "$tree"/packaging/man
+    mkdir -p "$tree"/src/{util,model,http,api,store,input,cache,tree,fs,engine} "$tree"/tests "$tree"/packaging/man
     cp "$root/.clang-format" "$tree/"
 }
 put() { # FILE TEXT
@@ -61,7 +61,7 @@ include_refused api/a.c '"store/store.h"'            # sideways
 include_refused fs/a.c '"cache/cache.h"'             # past the next layer
 include_refused fs/a.c '"store/store.h"'
 include_refused tree/a.c '"api/api.h"'
-include_refused engine/a.c '"rule/rule.h"'
+include_refused engine/a.c '"input/input.h"'
 include_refused cache/a.c '"store/store_object.h"'   # not the front
 include_refused cache/a.c '"store/store_internal.h"' # another folder's inside
 include_refused api/a.c '"util/text_internal.h"'
@@ -70,7 +70,7 @@ include_refused api/a.c '"../store/store.h"'
 include_refused api/a.c '<curl/curl.h>'
 include_refused tree/a.h '<fuse3/fuse_lowlevel.h>'
 include_refused cache/a.c '<yara.h>'
-include_refused rule/a.c '<openssl/evp.h>'
+include_refused input/a.c '<openssl/evp.h>'
 include_refused main.c '"engine/engine.h"'
 include_refused main.c '<sqlite3.h>'
 include_refused malqueryd.c '"store/store.h"'

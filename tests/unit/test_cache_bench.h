@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cache/cache_internal.h"
-#include "rule/rule.h"
+#include "input/input.h"
 #include "test_api_script.h"
 #include "util/clock.h"
 
@@ -35,7 +35,7 @@ static inline void bench_up(struct bench *bench, const struct script_step *steps
 
     *bench = (struct bench){ .dir = "/tmp/mq-cache-XXXXXX" };
     assert_non_null(mkdtemp(bench->dir));
-    assert_int_equal(rule_setup(&err), 0);
+    assert_int_equal(input_setup(&err), 0);
     bench->script = script_start(steps, n_steps);
     bench->api = api_of(bench->script);
     bench->store = bench_store(bench);
@@ -56,7 +56,7 @@ static inline void bench_down(struct bench *bench)
     cache_free(bench->cache);
     store_free(bench->store);
     end(bench->api, bench->script);
-    rule_teardown();
+    input_teardown();
     (void)snprintf(command, sizeof command, "rm -rf '%s'", bench->dir);
     rm = popen(command, "r");
     if (rm)

@@ -40,7 +40,9 @@ static int accept_it(struct fixture *fixture, int64_t row, const struct request_
     (void)store_entry_text(fixture->store, row, &text, &fixture->err); /* a removed entry has none */
     sent.text = buf_text(&text);
     sent.n = text.n;
-    return store_entry_accepted(fixture->store, row, &sent, id, QUERY_HUNT, 5, 1000, &fixture->err);
+    return store_entry_accepted(fixture->store, row, &sent,
+                                &(struct store_accepted){ .id = id, .kind = QUERY_HUNT, .limit = 5, .now_s = 1000 },
+                                &fixture->err);
 }
 
 static void what_was_put_comes_back_by_name(void **state)
@@ -308,7 +310,10 @@ static void a_text_that_was_edited_on_the_way_becomes_a_draft(void **state)
     struct store_request request;
 
     assert_int_equal(
-        store_entry_accepted(fixture->store, entry.row, &sent, &id_one, QUERY_HUNT, 5, 1000, &fixture->err), 0);
+        store_entry_accepted(fixture->store, entry.row, &sent,
+                             &(struct store_accepted){ .id = &id_one, .kind = QUERY_HUNT, .limit = 5, .now_s = 1000 },
+                             &fixture->err),
+        0);
     entry = get(fixture, "a");
     assert_int_equal(entry.state, STORE_ENTRY_DRAFT);
     assert_string_equal(entry.request.s, id_one.s);
@@ -422,7 +427,9 @@ static void list_stops_when_told(void **state)
 static int find(struct fixture *fixture, enum store_dir dir, const char *text, const char *options,
                 struct store_entry *ret_entry)
 {
-    return store_entry_find_same(fixture->store, dir, text, strlen(text), options, ret_entry, &fixture->err);
+    return store_entry_find_same(
+        fixture->store, &(struct store_sent){ .dir = dir, .text = text, .n = strlen(text), .options = options },
+        ret_entry, &fixture->err);
 }
 
 static void find_same_finds_what_was_accepted(void **state)
@@ -506,7 +513,8 @@ static void find_same_prefers_a_request_that_has_not_failed(void **state)
     assert_int_equal(accept_it(fixture, entry.row, &id_two), 0);
     assert_int_equal(find(fixture, STORE_HUNTS, rule, "limit=5\n", &same), 0);
     assert_string_equal(same.request.s, id_two.s); /* the newest */
-    assert_int_equal(store_request_finish(fixture->store, &failed, NULL, 0, NULL, 0, &fixture->err), 0);
+    assert_int_equal(store_request_finish(fixture->store, &(struct store_answer){ .request = &failed }, &fixture->err),
+                     0);
     assert_int_equal(find(fixture, STORE_HUNTS, rule, "limit=5\n", &same), 0);
     assert_string_equal(same.request.s, id_one.s);
 }

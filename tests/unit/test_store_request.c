@@ -23,7 +23,10 @@ static struct store_request adopt(struct fixture *fixture, const struct request_
 
 static int finish(struct fixture *fixture, const struct store_request *request, const struct sample *samples, size_t n)
 {
-    return store_request_finish(fixture->store, request, samples, n, "{}", 2, &fixture->err);
+    return store_request_finish(
+        fixture->store,
+        &(struct store_answer){ .request = request, .samples = samples, .n_samples = n, .raw = "{}", .raw_n = 2 },
+        &fixture->err);
 }
 
 static struct sample sample(uint32_t i)
@@ -205,7 +208,11 @@ static void the_raw_answer_comes_back(void **state)
     cleanup_(buf_done) struct buf raw = BUF_INIT(MIB);
     static const char answer[] = "{\"a\":\0 1}";
 
-    assert_int_equal(store_request_finish(fixture->store, &request, NULL, 0, answer, sizeof answer, &fixture->err), 0);
+    assert_int_equal(
+        store_request_finish(fixture->store,
+                             &(struct store_answer){ .request = &request, .raw = answer, .raw_n = sizeof answer },
+                             &fixture->err),
+        0);
     assert_int_equal(store_request_raw(fixture->store, request.row, &raw, &fixture->err), 0);
     assert_int_equal(raw.n, sizeof answer);
     assert_memory_equal(raw.data, answer, sizeof answer);
@@ -217,7 +224,8 @@ static void without_a_raw_answer_there_is_none(void **state)
     struct store_request request = done(adopt(fixture, &id_one));
     cleanup_(buf_done) struct buf raw = BUF_INIT(MIB);
 
-    assert_int_equal(store_request_finish(fixture->store, &request, NULL, 0, NULL, 0, &fixture->err), 0);
+    assert_int_equal(store_request_finish(fixture->store, &(struct store_answer){ .request = &request }, &fixture->err),
+                     0);
     assert_int_equal(store_request_raw(fixture->store, request.row, &raw, &fixture->err), STORE_ABSENT);
 }
 
@@ -230,8 +238,9 @@ static void what_was_sent_is_kept_when_the_entry_changes(void **state)
     assert_int_equal(store_entry_put(fixture->store, &entry, "sent", 4, &fixture->err), 0);
     assert_int_equal(
         store_entry_accepted(fixture->store, entry.row,
-                             &(struct store_sent){ .dir = STORE_HUNTS, .text = "sent", .n = 4, .options = "" }, &id_one,
-                             QUERY_HUNT, 5, 1, &fixture->err),
+                             &(struct store_sent){ .dir = STORE_HUNTS, .text = "sent", .n = 4, .options = "" },
+                             &(struct store_accepted){ .id = &id_one, .kind = QUERY_HUNT, .limit = 5, .now_s = 1 },
+                             &fixture->err),
         0);
     assert_int_equal(store_entry_put(fixture->store, &entry, "edited", 6, &fixture->err), 0);
     assert_int_equal(store_request_text(fixture->store, get(fixture, &id_one).row, &text, &fixture->err), 0);

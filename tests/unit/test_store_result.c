@@ -27,7 +27,11 @@ static int64_t finished(struct fixture *fixture, const struct request_id *id, ui
     assert_int_equal(store_request_adopt(fixture->store, id, QUERY_HUNT, 1, &fixture->err), 0);
     assert_int_equal(store_request_get(fixture->store, id, &request, &fixture->err), 0);
     request.state = REQUEST_DONE;
-    assert_int_equal(store_request_finish(fixture->store, &request, samples, n, NULL, 0, &fixture->err), 0);
+    assert_int_equal(
+        store_request_finish(fixture->store,
+                             &(struct store_answer){ .request = &request, .samples = samples, .n_samples = n },
+                             &fixture->err),
+        0);
     return request.row;
 }
 
@@ -101,7 +105,11 @@ static void a_sample_that_is_named_twice_is_one_result(void **state)
     assert_int_equal(store_request_adopt(fixture->store, &id_one, QUERY_HUNT, 1, &fixture->err), 0);
     assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
     request.state = REQUEST_DONE;
-    assert_int_equal(store_request_finish(fixture->store, &request, twice, 4, NULL, 0, &fixture->err), 0);
+    assert_int_equal(
+        store_request_finish(fixture->store,
+                             &(struct store_answer){ .request = &request, .samples = twice, .n_samples = 4 },
+                             &fixture->err),
+        0);
     assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
     assert_int_equal(request.n_results, 3);
     assert_int_equal(page(fixture, request.row, 2, samples, 8), 1); /* no gap where the double was */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "rule/rule.h"
+#include "input/input.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/text.h"
@@ -238,7 +238,7 @@ CHECKED static int set_word(const char *word, struct query_options *options, str
     return refuse(err, "", word, strlen(word), spec->wants);
 }
 
-int rule_option(const char *word, struct query_options *options, struct err *err)
+int input_option(const char *word, struct query_options *options, struct err *err)
 {
     struct query_options changed = *options;
     int r = set_word(word, &changed, err);
@@ -250,7 +250,7 @@ int rule_option(const char *word, struct query_options *options, struct err *err
     return r;
 }
 
-void rule_options_print(const struct query_options *options, struct buf *buf)
+void input_options_print(const struct query_options *options, struct buf *buf)
 {
     for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
         if (specs[i].print)
@@ -378,7 +378,7 @@ CHECKED static int read_comment(const struct comment *comment, struct query_opti
     return r;
 }
 
-int rule_options(const char *text, size_t n, struct query_options *options, struct err *err)
+int input_rule_options(const char *text, size_t n, struct query_options *options, struct err *err)
 {
     struct scanner scanner = { .at = text, .end = text + n, .line = 1 };
     struct query_options changed = *options;

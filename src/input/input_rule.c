@@ -1,4 +1,4 @@
-#include "rule/rule.h"
+#include "input/input.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static void rules_free(YR_RULES *rules)
 }
 DEFINE_CLEANUP(YR_RULES *, rules_free)
 
-int rule_setup(struct err *err)
+int input_setup(struct err *err)
 {
     int r = yr_initialize();
 
@@ -36,9 +36,9 @@ int rule_setup(struct err *err)
     return 0;
 }
 
-void rule_teardown(void)
+void input_teardown(void)
 {
-    (void)yr_finalize(); /* fails only without rule_setup() */
+    (void)yr_finalize(); /* fails only without input_setup() */
 }
 
 /* Foreign text, harmless and cut. */
@@ -131,7 +131,7 @@ static int line_of(const char *text, const char *at)
     return line;
 }
 
-int rule_check(const char *text, size_t n, bool compile, struct err *err)
+int input_rule_check(const char *text, size_t n, bool compile, struct err *err)
 {
     cleanup_(freep) char *copy = NULL;
     const char *nul;

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "rule/rule.h"
+#include "input/input.h"
 #include "util/buf.h"
 
 static struct query_options parse(const char *text)
@@ -16,7 +16,7 @@ static struct query_options parse(const char *text)
     struct query_options options = QUERY_OPTIONS_NONE;
     struct err err = { 0 };
 
-    if (rule_options(text, strlen(text), &options, &err) != 0)
+    if (input_rule_options(text, strlen(text), &options, &err) != 0)
         fail_msg("%s", err.text);
     return options;
 }
@@ -34,7 +34,7 @@ static void expect_refused(const char *text, const char *words)
     struct query_options options = QUERY_OPTIONS_NONE;
     struct err err = { 0 };
 
-    if (rule_options(text, strlen(text), &options, &err) != -EINVAL)
+    if (input_rule_options(text, strlen(text), &options, &err) != -EINVAL)
         fail_msg("accepted: %s", text);
     if (!strstr(err.text, words))
         fail_msg("'%s' does not say '%s'", err.text, words);
@@ -154,7 +154,7 @@ static void words_may_correct_the_defaults_in_any_order(void **state)
 
     (void)state;
     options.min_size_bytes = 10;
-    assert_int_equal(rule_options(text, strlen(text), &options, NULL), 0);
+    assert_int_equal(input_rule_options(text, strlen(text), &options, NULL), 0);
     assert_int_equal(options.max_size_bytes, 5);
 }
 
@@ -214,7 +214,7 @@ static void bad_values_are_refused(void **state)
         struct query_options before = options;
         struct err err = { 0 };
 
-        if (rule_option(words[i], &options, &err) != -EINVAL)
+        if (input_option(words[i], &options, &err) != -EINVAL)
             fail_msg("accepted: %s", words[i]);
         assert_true(err.text[0]);
         assert_memory_equal(&options, &before, sizeof options);
@@ -226,8 +226,8 @@ static void the_limits_of_the_limit_are_accepted(void **state)
     struct query_options options = QUERY_OPTIONS_NONE;
 
     (void)state;
-    assert_int_equal(rule_option("limit=1", &options, NULL), 0);
-    assert_int_equal(rule_option("limit=10000", &options, NULL), 0);
+    assert_int_equal(input_option("limit=1", &options, NULL), 0);
+    assert_int_equal(input_option("limit=10000", &options, NULL), 0);
     assert_int_equal(options.limit, 10000);
 }
 
@@ -263,7 +263,7 @@ static void a_nul_byte_in_a_word_is_refused(void **state)
     struct query_options options = QUERY_OPTIONS_NONE;
 
     (void)state;
-    assert_int_equal(rule_options(text, sizeof text - 1, &options, NULL), -EINVAL);
+    assert_int_equal(input_rule_options(text, sizeof text - 1, &options, NULL), -EINVAL);
 }
 
 static void an_endless_word_is_refused(void **state)
@@ -274,7 +274,7 @@ static void an_endless_word_is_refused(void **state)
 
     (void)state;
     memset(text + n, 'x', sizeof text - n);
-    assert_int_equal(rule_options(text, sizeof text, &options, NULL), -EINVAL);
+    assert_int_equal(input_rule_options(text, sizeof text, &options, NULL), -EINVAL);
 }
 
 static void a_scanner_stops_at_the_end_of_any_cut(void **state)
@@ -286,7 +286,7 @@ static void a_scanner_stops_at_the_end_of_any_cut(void **state)
         struct query_options options = QUERY_OPTIONS_NONE;
         cleanup_(freep) char *cut = malloc(n + 1);
         cleanup_(freep) char *exact = n ? memcpy(malloc(n), text, n) : NULL;
-        int r = rule_options(exact ? exact : "", n, &options, NULL);
+        int r = input_rule_options(exact ? exact : "", n, &options, NULL);
 
         memcpy(cut, text, n);
         cut[n] = '\0';
@@ -328,7 +328,7 @@ static void all_file_types_fit(void **state)
     (void)state;
     for (size_t i = 0; i < QUERY_TYPES_MAX; i++)
         buf_printf(&word, "%s%s", i ? "," : "// malquery: filetypes=", query_filetypes[i]);
-    assert_int_equal(rule_options(word.data, word.n, &options, NULL), 0);
+    assert_int_equal(input_rule_options(word.data, word.n, &options, NULL), 0);
     assert_int_equal(options.n_filetypes, QUERY_TYPES_MAX);
 }
 
@@ -342,7 +342,7 @@ static void print_gives_the_strictest_spelling(void **state)
     cleanup_(buf_done) struct buf text = BUF_INIT(1000);
 
     (void)state;
-    rule_options_print(&options, &text);
+    input_options_print(&options, &text);
     assert_string_equal(buf_text(&text), "limit=50\n"
                                          "filter_filetypes=pe64,pe32\n"
                                          "min_size=0\n"
@@ -358,7 +358,7 @@ static void print_leaves_out_what_is_not_set(void **state)
     cleanup_(buf_done) struct buf text = BUF_INIT(1000);
 
     (void)state;
-    rule_options_print(&options, &text);
+    input_options_print(&options, &text);
     assert_string_equal(buf_text(&text), "limit=1000\n");
 }
 
@@ -370,11 +370,11 @@ static void what_is_printed_reads_back(void **state)
     cleanup_(buf_done) struct buf text = BUF_INIT(1000);
 
     (void)state;
-    rule_options_print(&options, &text);
+    input_options_print(&options, &text);
     for (char *word = text.data, *end; *word; word = end + 1) {
         end = strchr(word, '\n');
         *end = '\0';
-        assert_int_equal(rule_option(word, &back, NULL), 0);
+        assert_int_equal(input_option(word, &back, NULL), 0);
     }
     assert_memory_equal(&back, &options, sizeof back);
 }

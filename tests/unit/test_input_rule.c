@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rule/rule.h"
+#include "input/input.h"
 
 static int check(const char *text, struct err *err)
 {
-    return rule_check(text, strlen(text), true, err);
+    return input_rule_check(text, strlen(text), true, err);
 }
 
 static void expect_refused(const char *text, const char *words)
@@ -45,7 +45,7 @@ static void a_rule_without_a_final_nul_is_accepted(void **state)
     static const char text[] = "rule a { condition: true }garbage";
 
     (void)state;
-    assert_int_equal(rule_check(text, strlen("rule a { condition: true }"), true, NULL), 0);
+    assert_int_equal(input_rule_check(text, strlen("rule a { condition: true }"), true, NULL), 0);
 }
 
 static void modules_are_accepted(void **state)
@@ -117,20 +117,20 @@ static void a_nul_byte_is_refused_with_its_line(void **state)
     struct err err = { 0 };
 
     (void)state;
-    assert_int_equal(rule_check(text, sizeof text - 1, true, &err), -EINVAL);
+    assert_int_equal(input_rule_check(text, sizeof text - 1, true, &err), -EINVAL);
     assert_string_equal(err.text, "line 2: a NUL byte");
 }
 
 static void without_compiling_a_nul_byte_is_refused_too(void **state)
 {
     (void)state;
-    assert_int_equal(rule_check("a\0b", 3, false, NULL), -EINVAL);
+    assert_int_equal(input_rule_check("a\0b", 3, false, NULL), -EINVAL);
 }
 
 static void without_compiling_errors_pass(void **state)
 {
     (void)state;
-    assert_int_equal(rule_check("no rule at all", 14, false, NULL), 0);
+    assert_int_equal(input_rule_check("no rule at all", 14, false, NULL), 0);
 }
 
 static void the_size_limit_is_exact(void **state)
@@ -139,8 +139,8 @@ static void the_size_limit_is_exact(void **state)
 
     (void)state;
     memset(text, ' ', QUERY_RULE_MAX + 1);
-    assert_int_equal(rule_check(text, QUERY_RULE_MAX, false, NULL), 0);
-    assert_int_equal(rule_check(text, QUERY_RULE_MAX + 1, false, NULL), -EINVAL);
+    assert_int_equal(input_rule_check(text, QUERY_RULE_MAX, false, NULL), 0);
+    assert_int_equal(input_rule_check(text, QUERY_RULE_MAX + 1, false, NULL), -EINVAL);
     free(text);
 }
 
@@ -190,13 +190,13 @@ static void threads_check_at_the_same_time(void **state)
 static int setup(void **state)
 {
     (void)state;
-    return rule_setup(NULL);
+    return input_setup(NULL);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    rule_teardown();
+    input_teardown();
     return 0;
 }
 
