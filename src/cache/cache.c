@@ -15,6 +15,7 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
     cache->api = config->api;
     cache->store = config->store;
     cache->quotas_raw.max = CACHE_QUOTAS_RAW_MAX;
+    cache->event_lines.max = CACHE_EVENTS_MAX_BYTES;
     lock_init(&cache->lock, LOCK_CACHE);
     cond_init(&cache->changed);
     *ret_cache = cache;
@@ -62,6 +63,7 @@ void cache_free(struct cache *cache)
     cache_stop(cache);
     cache_poll_done(cache);
     buf_done(&cache->quotas_raw);
+    buf_done(&cache->event_lines);
     cond_done(&cache->changed);
     lock_done(&cache->lock);
     free(cache);

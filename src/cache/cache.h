@@ -101,11 +101,64 @@ CHECKED int cache_fetch_request(struct cache *cache, const struct request_id *id
 
 /* ---- what is new ---- */
 
-/* Grows whenever an entry, a request or the health changed. */
+/* Grows with every event and whenever an entry, a request or the health changed. */
 uint64_t cache_changes(struct cache *cache);
 
 /* Waits until cache_changes() differs from `seen`, at most `wait_ms`. */
 uint64_t cache_wait_changes(struct cache *cache, uint64_t seen, int64_t wait_ms);
+
+/* ---- events: what happened, for `events` and the log ---- */
+
+enum {
+    CACHE_EVENTS_MAX_BYTES = 4 * MIB, /* kept in memory; beyond it the oldest quarter is dropped */
+    CACHE_EVENT_MAX_BYTES = 16 * KIB, /* of one event, with its newline */
+    CACHE_EVENT_TEXT_MAX = 1 * KIB,   /* bytes of one text; the rest is cut */
+};
+
+/*
+ * One more member of an event, by the names that all events share: `name` (what the user called it), `id` (of a
+ * request), `sha256`, `status`, `results`, `bytes`, `errno` (err_name()), `reason`, `trace`.
+ */
+struct cache_word {
+    const char *key;  /* a constant, lower case */
+    const char *text; /* foreign text is fine, no secrets; "" is left out. NULL: the number counts */
+    int64_t number;
+};
+
+#define CACHE_TEXT(key_, text_)                                                                                        \
+    {                                                                                                                  \
+        .key = (key_), .text = (text_)                                                                                 \
+    }
+#define CACHE_NUMBER(key_, number_)                                                                                    \
+    {                                                                                                                  \
+        .key = (key_), .number = (number_)                                                                             \
+    }
+
+/*
+ * One event: a line {"time":"2026-11-24T08:00:00Z","event":"submitted",...} and a line of the log; counts as a change.
+ * `event` is a lower-case word. Never fails: a member that does not fit is left out, and so is an event without memory.
+ * Takes the lock of the cache (rank LOCK_CACHE).
+ */
+void cache_event(struct cache *cache, const char *event, const struct cache_word *words, size_t n);
+
+/* CACHE_EVENT(cache, "downloaded", CACHE_TEXT("sha256", hex), CACHE_NUMBER("bytes", n)); */
+#define CACHE_EVENT(cache, event, ...)                                                                                 \
+    cache_event((cache), (event), (const struct cache_word[]){ __VA_ARGS__ },                                          \
+                sizeof((const struct cache_word[]){ __VA_ARGS__ }) / sizeof(struct cache_word))
+
+/* What is kept: bytes of whole lines between two offsets that only grow, from 0 when the cache was made. */
+struct cache_events {
+    int64_t first;  /* of the oldest event that is kept */
+    int64_t end;    /* behind the newest */
+    int64_t n;      /* events since the cache was made, dropped ones too */
+    int64_t last_s; /* when the newest happened, 0 without any */
+};
+
+void cache_events(struct cache *cache, struct cache_events *ret_events);
+
+/* Copies at most `n` bytes from `offset` on, *ret_n is 0 at the end. Returns where they are from: `offset`, or the
+ * oldest that is kept when those were dropped. */
+int64_t cache_events_read(struct cache *cache, int64_t offset, void *to, size_t n, size_t *ret_n);
 
 /* ---- health, for `status` ---- */
 

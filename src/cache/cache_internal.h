@@ -40,6 +40,8 @@ struct cache {
     bool has_quotas;
     struct cache_failure failures[CACHE_FAILURES_MAX]; /* a ring */
     size_t next_failure;
+    struct buf event_lines; /* those that are kept, whole lines */
+    struct cache_events events;
     struct poll *polls; /* touched by the poller thread only */
     size_t n_polls;
 };

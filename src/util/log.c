@@ -54,7 +54,7 @@ static bool is_plain(const char *text)
 static void put_field(struct buf *line, const struct log_field *field)
 {
     buf_printf(line, " %s=", key_names[field->key]);
-    if (field->key == LOG_ERRNO) {
+    if (field->key == LOG_ERRNO && !field->text) {
         buf_puts(line, err_name((int)field->number));
     } else if (!field->text) {
         buf_printf(line, "%lld", (long long)field->number);

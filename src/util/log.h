@@ -30,7 +30,7 @@ enum log_key {
     LOG_HASH,
     LOG_REQUEST,
     LOG_STATUS,
-    LOG_ERRNO, /* a number, printed by name */
+    LOG_ERRNO, /* a number is printed by name */
     LOG_TRACE,
     LOG_PROCESS,
     LOG_UID,
