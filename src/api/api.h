@@ -133,14 +133,20 @@ CHECKED int api_multi_fetch(struct api *api, const struct request_id *id, api_si
                             struct err *err);
 
 /*
- * The body of a search as the user may write it (operations 2 and 8): "patterns", and "options" whose members come back
- * as `name=value` lines, unchecked. EINVAL names what is wrong.
+ * The body of a search as the user may write it (operations 2 and 8), in UTF-8: "patterns", and "options" whose members
+ * are appended to *ret_options as `name=value` lines, numbers in decimal, lists with commas between; whether there are
+ * such options and values is not judged here. EINVAL says where and why: no JSON; a member that the API does not have,
+ * or has twice; filter_meta, which would take away what the tree shows; what search_add() refuses. EFBIG beyond
+ * SEARCH_TEXT_MAX. search_done().
  */
 struct search;
 CHECKED int api_decode_search(const char *text, size_t n, struct search *ret_search, struct buf *ret_options,
                               struct err *err);
 
-/* The body that a search is sent with, on one line. */
+/*
+ * The body that api_exact() or api_fuzzy() posts, on one line; without options when they are NULL. api_decode_search()
+ * reads it back. EINVAL for what the service would refuse.
+ */
 CHECKED int api_encode_search(struct buf *body, enum query_kind kind, const struct pattern *patterns, size_t n_patterns,
                               const struct query_options *options, struct err *err);
 

@@ -1,7 +1,7 @@
 /*
  * JSON into model values. Everything in here is foreign: a member may be missing, NULL, or of another type, and then it
  * counts as absent; only what is not a JSON object at all is an error. Before json-c sees an answer its brackets and
- * commas are counted, because json-c spends close to a kilobyte on "{}".
+ * commas are counted.
  */
 #include "api/api_internal.h"
 
@@ -11,44 +11,21 @@
 #include <string.h>
 #include <strings.h>
 
-#include <json-c/json.h>
-
+#include "api/api_json.h"
 #include "util/text.h"
 
 enum { DATE_TEXT = 10, TOKEN_CHAR_MIN = 0x21, TOKEN_CHAR_MAX = 0x7e, CODE_ABSENT = 404 };
 #define DOUBLE_EXACT_MAX 9007199254740992.0 /* 2^53 */
 
-static void json_putp(struct json_object **object)
-{
-    (void)json_object_put(*object); /* tells whether it was the last reference */
-}
-DEFINE_CLEANUP(struct json_tokener *, json_tokener_free)
-
 /* Parsing ---------------------------------------------------------------------------------------------------------- */
 
-/* Counts what costs json-c memory. It also takes '…' and comments, which JSON does not have: brackets would hide in
- * them. */
 static int check_shape(const struct buf *body, struct err *err)
 {
-    size_t nodes = 0;
-    size_t values = 0;
-    bool is_text = false;
+    struct api_json_shape shape;
 
-    for (size_t i = 0; i < body->n; i++) {
-        char c = body->data[i];
-
-        if (c == '\\' && is_text)
-            i++;
-        else if (c == '"')
-            is_text = !is_text;
-        else if (!is_text && (c == '\'' || c == '/'))
-            return err_set(err, EPROTO, "the answer is not JSON");
-        else if (!is_text) {
-            nodes += c == '{' || c == '[';
-            values += c == ',';
-        }
-    }
-    if (nodes > API_JSON_NODES_MAX || values > API_JSON_VALUES_MAX)
+    if (api_json_measure(buf_text(body), body->n, &shape))
+        return err_set(err, EPROTO, "the answer is not JSON");
+    if (shape.n_nodes > API_JSON_NODES_MAX || shape.n_values > API_JSON_VALUES_MAX)
         return err_set(err, EFBIG, "the answer has too many values");
     return 0;
 }

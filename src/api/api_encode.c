@@ -6,23 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
+#include "api/api_json.h"
+#include "model/search.h"
 #include "util/clock.h"
 #include "util/text.h"
 
 enum { NUMBER_TEXT = 24, FORMAT = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE };
-
-static const char *const pattern_names[] = {
-    [PATTERN_HEX] = "hex",
-    [PATTERN_ASCII] = "ascii",
-    [PATTERN_WIDE] = "wide",
-};
-
-static void json_putp(struct json_object **object)
-{
-    (void)json_object_put(*object); /* tells whether it was the last reference */
-}
 
 /* `name` is a constant. json-c reports a lack of memory by NULL and by -1; `ok` collects it. */
 static void add(struct json_object *object, const char *name, struct json_object *value, bool *ok)
@@ -140,52 +129,16 @@ static int check_limit(const struct query_options *options, struct err *err)
 
 /* Patterns --------------------------------------------------------------------------------------------------------- */
 
-/* Hex digits run together, lower case; blanks between them are ours to drop (API page 2.8). */
-static int clean_hex(const char *value, struct buf *digits, struct err *err)
-{
-    for (; *value; value++) {
-        if (isspace((unsigned char)*value))
-            continue;
-        if (!isxdigit((unsigned char)*value))
-            return err_set(err, EINVAL, "a hex pattern has only hex digits, no wildcards");
-        buf_putc(digits, (char)tolower((unsigned char)*value));
-    }
-    if (digits->n % 2)
-        return err_set(err, EINVAL, "a hex pattern has an even number of digits");
-    return buf_check(digits, err, "a pattern");
-}
-
-static int clean_pattern(const struct pattern *pattern, struct buf *value, struct err *err)
-{
-    size_t n_bytes;
-    int r = 0;
-
-    if (pattern->kind == PATTERN_HEX)
-        r = clean_hex(pattern->value, value, err);
-    else
-        buf_puts(value, pattern->value);
-    if (r == 0)
-        r = buf_check(value, err, "a pattern");
-    if (r < 0)
-        return r;
-    if (!text_is_utf8(buf_text(value), value->n))
-        return err_set(err, EINVAL, "a pattern of text is UTF-8; give other bytes as hex");
-    n_bytes = pattern->kind == PATTERN_HEX ? value->n / 2 : pattern->kind == PATTERN_WIDE ? value->n * 2 : value->n;
-    if (n_bytes < API_PATTERN_MIN)
-        return err_set(err, EINVAL, "a pattern has at least %d bytes", API_PATTERN_MIN);
-    return 0;
-}
-
 static int add_pattern(struct json_object *list, const struct pattern *pattern, bool *ok, struct err *err)
 {
-    cleanup_(buf_done) struct buf value = BUF_INIT(API_BODY_MAX);
+    cleanup_(buf_done) struct buf value = BUF_INIT(SEARCH_VALUE_MAX);
     struct json_object *object;
-    int r = clean_pattern(pattern, &value, err);
+    int r = pattern_clean(pattern->kind, pattern->value, strlen(pattern->value), &value, err);
 
     if (r < 0)
         return r;
     object = json_object_new_object();
-    add_text(object, "type", pattern_names[pattern->kind], ok);
+    add_text(object, "type", pattern_kind_name(pattern->kind), ok);
     add_text(object, "value", buf_text(&value), ok);
     append(list, object, ok);
     return 0;
@@ -195,8 +148,8 @@ static int add_patterns(struct json_object *root, const struct pattern *patterns
 {
     cleanup_(json_putp) struct json_object *list = json_object_new_array();
 
-    if (n < 1 || n > API_PATTERNS_MAX)
-        return err_set(err, EINVAL, "a search has between 1 and %d patterns", API_PATTERNS_MAX);
+    if (n < 1 || n > SEARCH_PATTERNS_MAX)
+        return err_set(err, EINVAL, "a search has between 1 and %d patterns", SEARCH_PATTERNS_MAX);
     for (size_t i = 0; i < n; i++) {
         int r = add_pattern(list, &patterns[i], ok, err);
 
@@ -228,33 +181,23 @@ int api_encode_hunt(struct buf *body, const char *rule, size_t rule_n, const str
     return buf_check(body, err, "the hunt");
 }
 
-static int encode_search(struct buf *body, const struct pattern *patterns, size_t n_patterns,
-                         const struct query_options *options, bool is_fuzzy, struct err *err)
+int api_encode_search(struct buf *body, enum query_kind kind, const struct pattern *patterns, size_t n_patterns,
+                      const struct query_options *options, struct err *err)
 {
     cleanup_(json_putp) struct json_object *root = json_object_new_object();
     bool ok = true;
-    int r = check_limit(options, err);
+    int r = options ? check_limit(options, err) : 0;
 
+    assert(kind == QUERY_EXACT || kind == QUERY_FUZZY);
     if (r < 0)
         return r;
-    add(root, "options", is_fuzzy ? limit_only(options, &ok) : all_options(options, &ok), &ok);
+    if (options)
+        add(root, "options", kind == QUERY_FUZZY ? limit_only(options, &ok) : all_options(options, &ok), &ok);
     r = add_patterns(root, patterns, n_patterns, &ok, err);
     if (r < 0)
         return r;
     put(body, root, ok);
     return buf_check(body, err, "the search");
-}
-
-int api_encode_exact(struct buf *body, const struct pattern *patterns, size_t n_patterns,
-                     const struct query_options *options, struct err *err)
-{
-    return encode_search(body, patterns, n_patterns, options, false, err);
-}
-
-int api_encode_fuzzy(struct buf *body, const struct pattern *patterns, size_t n_patterns,
-                     const struct query_options *options, struct err *err)
-{
-    return encode_search(body, patterns, n_patterns, options, true, err);
 }
 
 int api_encode_multi(struct buf *body, const struct digest *digests, size_t n, struct err *err)

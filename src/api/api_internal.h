@@ -20,8 +20,6 @@ enum {
     API_JSON_NODES_MAX = 500 * 1000, /* objects and arrays in one answer: each costs a thousand times its text */
     API_JSON_VALUES_MAX = 5000 * 1000,
     API_MULTI_MAX = 1000, /* digests in one multi-download */
-    API_PATTERNS_MAX = 100,
-    API_PATTERN_MIN = 4, /* bytes; API page 2.8 */
     API_MEMBER_TEXT = 32,
 };
 #define API_SAMPLE_BYTES_MAX (64 * GIB) /* of a download; larger sizes in metadata count as unknown */
@@ -137,8 +135,4 @@ CHECKED int api_decode_result(const struct buf *body, struct api_result *ret_res
 /* api_encode: EINVAL for what the service would refuse. */
 CHECKED int api_encode_hunt(struct buf *body, const char *rule, size_t rule_n, const struct query_options *options,
                             struct err *err);
-CHECKED int api_encode_exact(struct buf *body, const struct pattern *patterns, size_t n_patterns,
-                             const struct query_options *options, struct err *err);
-CHECKED int api_encode_fuzzy(struct buf *body, const struct pattern *patterns, size_t n_patterns,
-                             const struct query_options *options, struct err *err);
 CHECKED int api_encode_multi(struct buf *body, const struct digest *digests, size_t n, struct err *err);

@@ -25,7 +25,7 @@ int api_exact(struct api *api, const struct pattern *patterns, size_t n_patterns
               struct request_id *ret_id, bool *ret_sent, struct err *err)
 {
     cleanup_(buf_done) struct buf body = BUF_INIT(API_BODY_MAX);
-    int r = api_encode_exact(&body, patterns, n_patterns, options, err);
+    int r = api_encode_search(&body, QUERY_EXACT, patterns, n_patterns, options, err);
 
     *ret_sent = false;
     if (r < 0)
@@ -61,7 +61,7 @@ int api_fuzzy(struct api *api, const struct pattern *patterns, size_t n_patterns
     cleanup_(buf_done) struct buf body = BUF_INIT(API_BODY_MAX);
     const struct api_ask ask = { .op = API_OP_FUZZY, .query = "", .body = &body };
     struct api_result result = { 0 };
-    int r = api_encode_fuzzy(&body, patterns, n_patterns, options, err);
+    int r = api_encode_search(&body, QUERY_FUZZY, patterns, n_patterns, options, err);
 
     if (r < 0)
         return r;

@@ -42,8 +42,8 @@ void input_options_print(const struct query_options *options, struct buf *buf);
 struct search;
 
 /*
- * The name of a directory as a search of one pattern: "ascii:trickbot", "hex:4d 5a", "wide:a%2Fb". %XX is one byte of the
- * value; a percent sign that begins no such escape is EINVAL.
+ * The name of a directory as a search of one pattern: "ascii:trickbot", "hex:4d 5a", "wide:a%2Fb". %XX is one byte of
+ * the value; a percent sign that begins no such escape is EINVAL.
  */
 CHECKED int input_pattern_name(const char *name, struct search *search, struct err *err);
 
@@ -66,7 +66,7 @@ enum { INPUT_HASHES_MAX = 10000 };
 
 /*
  * One SHA-256 per line, in any case; or what sha256sum writes ("<hash>  name", "<hash> *name", "\<hash>  na\\me"), or a
- * leading '*'. '#' begins a comment, blank lines and CRLF are fine. Anything else is EINVAL with the line number; EINVAL
- * without any hash; EFBIG beyond INPUT_HASHES_MAX.
+ * leading '*'. '#' begins a comment, blank lines and CRLF are fine. Anything else is EINVAL with the line number;
+ * EINVAL without any hash; EFBIG beyond INPUT_HASHES_MAX.
  */
 CHECKED int input_hashes(const char *text, size_t n, struct input_hashes *ret_hashes, struct err *err);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "input/input.h"
+#include "input/input_internal.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/text.h"
@@ -208,7 +208,7 @@ static int refuse_filetype(struct err *err, const char *value)
     return refuse(err, "file type ", value, n, "MalQuery does not know it");
 }
 
-CHECKED static int check_ranges(const struct query_options *options, struct err *err)
+int input_options_check(const struct query_options *options, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
         int64_t min = *(const int64_t *)field_of(options, ranges[i].min_at);
@@ -244,7 +244,7 @@ int input_option(const char *word, struct query_options *options, struct err *er
     int r = set_word(word, &changed, err);
 
     if (r == 0)
-        r = check_ranges(&changed, err);
+        r = input_options_check(&changed, err);
     if (r == 0)
         *options = changed;
     return r;
@@ -255,6 +255,58 @@ void input_options_print(const struct query_options *options, struct buf *buf)
     for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
         if (specs[i].print)
             specs[i].print(&specs[i], options, buf);
+}
+
+/* ---- comments ---- */
+
+static const char mark[] = "malquery:";
+
+static const char *skip_blanks(const char *text, const char *end)
+{
+    while (text < end && input_is_blank(*text))
+        text++;
+    return text;
+}
+
+/* "MalQuery: limit=5", "malquery limit=5": near enough to be meant. */
+static bool looks_like_options(const char *text, size_t n)
+{
+    const char *end = text + n;
+
+    text = skip_blanks(text, end);
+    return (size_t)(end - text) >= sizeof mark - 1 && strncasecmp(text, mark, sizeof mark - 2) == 0 &&
+           memchr(text, '=', (size_t)(end - text));
+}
+
+/* Nothing in another comment; what only looks like options is refused: a limit that is not understood is a hunt spent
+ * with the wrong one. */
+int input_comment(const char *text, size_t n, const char *how, struct query_options *options, struct err *err)
+{
+    const char *end = text + n;
+    char word[WORD_MAX + 1];
+    int r = 0;
+
+    text = skip_blanks(text, end);
+    if ((size_t)(end - text) < sizeof mark - 1 || memcmp(text, mark, sizeof mark - 1) != 0)
+        return looks_like_options(text, (size_t)(end - text)) ? err_set(err, EINVAL, "options are written '%s'", how)
+                                                              : 0;
+    text += sizeof mark - 1;
+    while (r == 0) {
+        const char *start = skip_blanks(text, end);
+        size_t word_n;
+
+        for (text = start; text < end && !input_is_blank(*text);)
+            text++;
+        word_n = (size_t)(text - start);
+        if (word_n == 0)
+            break;
+        if (word_n > WORD_MAX || memchr(start, '\0', word_n))
+            return refuse(err, "", start, word_n, "this is no option");
+        memcpy(word, start, word_n);
+        word[word_n] = '\0';
+        r = set_word(word, options, err);
+    }
+    return r;
 }
 
 /* ---- comments of a rule ---- */
@@ -332,50 +384,13 @@ static bool next_comment(struct scanner *scanner, struct comment *ret_comment)
     return false;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/*
- * The words after `malquery:`; nothing happens in another comment. What only looks like options is refused: a limit
- * that is not understood is a hunt spent with the wrong one.
- */
 CHECKED static int read_comment(const struct comment *comment, struct query_options *options, struct err *err)
 {
-    static const char mark[] = "malquery:";
-    const char *text = comment->text;
-    const char *end = text + comment->n;
-    char word[WORD_MAX + 1];
-    size_t n;
-    int r = 0;
+    static const char how[] = "// malquery: name=value";
 
-    while (text < end && is_blank(*text))
-        text++;
-    if ((size_t)(end - text) < sizeof mark - 1 || strncasecmp(text, mark, sizeof mark - 2) != 0)
-        return 0;
-    if (comment->is_block || memcmp(text, mark, sizeof mark - 1) != 0)
-        return memchr(text, '=', (size_t)(end - text))
-                   ? err_set(err, EINVAL, "options are written '// malquery: name=value'")
-                   : 0;
-    text += sizeof mark - 1;
-    while (r == 0) {
-        const char *start;
-
-        while (text < end && is_blank(*text))
-            text++;
-        for (start = text; text < end && !is_blank(*text);)
-            text++;
-        n = (size_t)(text - start);
-        if (n == 0)
-            break;
-        if (n > WORD_MAX || memchr(start, '\0', n))
-            return refuse(err, "", start, n, "this is no option");
-        memcpy(word, start, n);
-        word[n] = '\0';
-        r = set_word(word, options, err);
-    }
-    return r;
+    if (!comment->is_block)
+        return input_comment(comment->text, comment->n, how, options, err);
+    return looks_like_options(comment->text, comment->n) ? err_set(err, EINVAL, "options are written '%s'", how) : 0;
 }
 
 int input_rule_options(const char *text, size_t n, struct query_options *options, struct err *err)
@@ -391,7 +406,7 @@ int input_rule_options(const char *text, size_t n, struct query_options *options
         if (r < 0)
             return err_set(err, why.code, "line %d: %s", comment.line, why.text);
     }
-    r = check_ranges(&changed, err); /* only at the end: words may correct the defaults in any order */
+    r = input_options_check(&changed, err); /* only at the end: words may correct the defaults in any order */
     if (r == 0)
         *options = changed;
     return r;

@@ -24,6 +24,7 @@ enum lock_rank {
     LOCK_ENGINE,      /* engine: jobs and buckets */
     LOCK_ENGINE_INDEX,
     LOCK_STORE,       /* store: the database connection */
+    LOCK_STORE_ZIP,   /* store: one password zip */
     LOCK_STORE_FILES, /* store: open objects */
     LOCK_HTTP,        /* http: idle handles */
     LOCK_FS_BUFFERS,  /* fs: reply buffers */

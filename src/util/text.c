@@ -160,6 +160,16 @@ void text_format_hex(const uint8_t *bytes, size_t n, char *ret_text)
     ret_text[2 * n] = '\0';
 }
 
+/* The code point of a valid sequence. */
+static uint32_t code_point(const unsigned char *s, size_t n)
+{
+    uint32_t code = n == 1 ? s[0] : s[0] & (0x7fU >> n);
+
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | (s[i] & 0x3f);
+    return code;
+}
+
 /* Bytes of the valid UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates), 0 when there is none. */
 static size_t utf8_sequence(const unsigned char *s, size_t left)
 {
@@ -169,14 +179,10 @@ static size_t utf8_sequence(const unsigned char *s, size_t left)
 
     if (n == 0 || n > left)
         return 0;
-    if (n == 1)
-        return 1;
-    code = s[0] & (0x7fU >> n);
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80)
             return 0;
-        code = code << 6 | (s[i] & 0x3f);
-    }
+    code = code_point(s, n);
     if (code < smallest[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
         return 0;
     return n;
@@ -194,9 +200,43 @@ bool text_is_utf8(const char *text, size_t n)
     return true;
 }
 
-static bool is_control(unsigned char c)
+size_t text_bom(const char *text, size_t n)
 {
-    return c < ' ' || c == 0x7f;
+    static const char mark[] = "\xef\xbb\xbf";
+
+    return n >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+}
+
+/* What must not reach a terminal or a file name: control characters, and what is invisible or turns the direction of
+ * writing (Unicode 15, general categories Cc, Zl, Zp, and the members of Cf that lie about the order of text). */
+static const struct {
+    uint32_t first;
+    uint32_t last;
+} harmful[] = {
+    { 0x00, 0x1f }, { 0x7f, 0x9f }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
+};
+
+static bool is_harmful(const unsigned char *s, size_t n)
+{
+    uint32_t code = code_point(s, n);
+
+    for (size_t i = 0; i < ARRAY_SIZE(harmful); i++)
+        if (code >= harmful[i].first && code <= harmful[i].last)
+            return true;
+    return false;
+}
+
+bool text_is_line(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = strlen(text);
+
+    for (size_t at = 0, step; at < n; at += step) {
+        step = utf8_sequence(s + at, n - at);
+        if (step == 0 || is_harmful(s + at, step))
+            return false;
+    }
+    return true;
 }
 
 static void escape(struct buf *buf, const char *text, size_t max, char also)
@@ -204,16 +244,17 @@ static void escape(struct buf *buf, const char *text, size_t max, char also)
     const unsigned char *s = (const unsigned char *)text;
     size_t n = strnlen(text, max);
 
-    for (size_t at = 0; at < n;) {
-        size_t step = utf8_sequence(s + at, n - at);
+    for (size_t at = 0, step; at < n; at += step) {
+        bool is_plain;
 
-        if (step == 0 || (step == 1 && (is_control(s[at]) || s[at] == '\\' || s[at] == also))) {
-            buf_printf(buf, "\\x%02x", s[at]);
+        step = utf8_sequence(s + at, n - at);
+        is_plain = step > 0 && !is_harmful(s + at, step) && s[at] != '\\' && (!also || s[at] != also);
+        if (step == 0)
             step = 1;
-        } else {
+        if (is_plain)
             buf_append(buf, s + at, step);
-        }
-        at += step;
+        for (size_t i = 0; !is_plain && i < step; i++)
+            buf_printf(buf, "\\x%02x", s[at + i]);
     }
 }
 
@@ -237,7 +278,7 @@ void text_component(const char *text, char *ret_text)
 
     while (left > 0) {
         size_t step = utf8_sequence(s, left);
-        bool ok = step > 1 || (step == 1 && !is_control(*s) && *s != '/' && !(*s == '.' && n == 0));
+        bool ok = step > 0 && !is_harmful(s, step) && *s != '/' && !(*s == '.' && n == 0);
 
         if (step == 0)
             step = 1;

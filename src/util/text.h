@@ -35,6 +35,12 @@ void text_format_hex(const uint8_t *bytes, size_t n, char *ret_text);
 
 bool text_is_utf8(const char *text, size_t n);
 
+/* Printable UTF-8 on one line: no control characters, nothing that turns the direction of writing. */
+bool text_is_line(const char *text);
+
+/* Bytes of the UTF-8 byte order mark that some editors put before a text: 3, or 0 when there is none. */
+size_t text_bom(const char *text, size_t n);
+
 /* Appends `text` on one line: control bytes, backslash and invalid UTF-8 as \xHH, cut after `max` input bytes. */
 void text_escape(struct buf *buf, const char *text, size_t max);
 
@@ -42,7 +48,7 @@ void text_escape(struct buf *buf, const char *text, size_t max);
 void text_quote(struct buf *buf, const char *text, size_t max);
 
 /*
- * A safe path component from foreign text (family, label, type): no '/', no control bytes, valid UTF-8, at most
+ * A safe path component from foreign text (family, label, type): no '/', nothing that text_is_line() refuses, at most
  * TEXT_COMPONENT_MAX bytes, never "", "." or "..", no leading dot. ret_text has TEXT_COMPONENT_MAX + 1 bytes.
  */
 void text_component(const char *text, char *ret_text);

@@ -104,7 +104,7 @@ static void patterns_have_a_kind_and_a_value(void **state)
                                                { PATTERN_WIDE, "ab" } };
     struct buf body = BUF_INIT(API_BODY_MAX);
 
-    assert_int_equal(api_encode_exact(&body, patterns, 3, &none, NULL), 0);
+    assert_int_equal(api_encode_search(&body, QUERY_EXACT, patterns, 3, &none, NULL), 0);
     assert_body(&body, "{\"options\":{\"limit\":1000},\"patterns\":[{\"type\":\"hex\",\"value\":\"8948208b\"},"
                        "{\"type\":\"ascii\",\"value\":\"Trick \\\"Bot\\\"\"},{\"type\":\"wide\",\"value\":\"ab\"}]}");
 }
@@ -119,7 +119,7 @@ static void bad_patterns_are_refused(void **state)
     struct buf body = BUF_INIT(API_BODY_MAX);
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-        assert_int_equal(api_encode_exact(&body, &bad[i], 1, &none, NULL), -EINVAL);
+        assert_int_equal(api_encode_search(&body, QUERY_EXACT, &bad[i], 1, &none, NULL), -EINVAL);
     assert_int_equal(body.n, 0);
 }
 
@@ -128,7 +128,7 @@ static void a_search_without_patterns_is_refused(void **state)
     (void)state;
     struct buf body = BUF_INIT(API_BODY_MAX);
 
-    assert_int_equal(api_encode_exact(&body, NULL, 0, &none, NULL), -EINVAL);
+    assert_int_equal(api_encode_search(&body, QUERY_EXACT, NULL, 0, &none, NULL), -EINVAL);
 }
 
 static void a_multi_download_has_a_limit(void **state)

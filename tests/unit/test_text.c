@@ -219,6 +219,16 @@ static void check_escape(const char *text, size_t max, const char *expected)
     buf_done(&buf);
 }
 
+static void a_byte_order_mark_has_three_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(text_bom("\xef\xbb\xbfx", 4), 3);
+    assert_int_equal(text_bom("\xef\xbb\xbf", 3), 3);
+    assert_int_equal(text_bom("\xef\xbb\xbf", 2), 0); /* the third is not ours */
+    assert_int_equal(text_bom("x\xef\xbb\xbf", 4), 0);
+    assert_int_equal(text_bom("", 0), 0);
+}
+
 static void escaping_leaves_one_harmless_line(void **state)
 {
     (void)state;
@@ -340,6 +350,7 @@ int main(void)
         cmocka_unit_test(booleans_have_four_words_each),
         cmocka_unit_test(hex_has_an_exact_length),
         cmocka_unit_test(utf8_is_the_shortest_form_of_a_character),
+        cmocka_unit_test(a_byte_order_mark_has_three_bytes),
         cmocka_unit_test(escaping_leaves_one_harmless_line),
         cmocka_unit_test(escaping_cuts_its_input),
         cmocka_unit_test(components_are_never_special_names),
