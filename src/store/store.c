@@ -29,6 +29,7 @@ CHECKED static int open_cache(struct store *store, const char *dir, struct err *
         const char *name;
         int *fd;
     } parts[] = {
+        { "archives", &store->archives_fd },
         { "tmp", &store->tmp_fd },
         { "locks", &store->locks_fd },
         { "damaged", &store->damaged_fd },
@@ -46,7 +47,7 @@ CHECKED static int open_cache(struct store *store, const char *dir, struct err *
     store_files_sweep(store->tmp_fd);
     store_files_sweep(store->locks_fd);
     r = store_object_scan(store, err);
-    return r < 0 ? r : store_key_bind(store->cache_fd, dir, store->key, store->n_objects > 0, err);
+    return r < 0 ? r : store_key_bind(store->cache_fd, dir, store->key, store->used_bytes > 0, err);
 }
 
 int store_new(const struct store_config *config, struct store **ret_store, struct err *err)
@@ -56,7 +57,7 @@ int store_new(const struct store_config *config, struct store **ret_store, struc
 
     if (!store)
         return err_set(err, ENOMEM, "no memory for the store");
-    store->state_fd = store->cache_fd = store->tmp_fd = store->locks_fd = store->damaged_fd = -1;
+    store->state_fd = store->cache_fd = store->archives_fd = store->tmp_fd = store->locks_fd = store->damaged_fd = -1;
     lock_init(&store->db.lock, LOCK_STORE);
     lock_init(&store->files, LOCK_STORE_FILES);
 
@@ -88,14 +89,16 @@ void store_free(struct store *store)
 {
     if (!store)
         return;
-    assert(store->objects.n == 0); /* every object was given back */
+    assert(store->objects.n == 0 && store->zips.n == 0); /* every one was given back */
     store_db_close(&store->db);
+    map_done(&store->zips);
     map_done(&store->objects);
     secret_free(store->key);
     EVP_CIPHER_free(store->cipher);
     closep(&store->damaged_fd);
     closep(&store->locks_fd);
     closep(&store->tmp_fd);
+    closep(&store->archives_fd);
     closep(&store->cache_fd);
     closep(&store->state_fd);
     lock_done(&store->files);

@@ -73,6 +73,9 @@ bool store_object_exists(struct store *store, const struct digest *digest);
  */
 bool store_object_is_damaged(struct store *store, const struct digest *digest);
 
+/* Removes the damaged copies of a sample: there is a good one, or the user said that it may be bought again. */
+void store_object_drop_damaged(struct store *store, const struct digest *digest);
+
 /* One object being written; nothing of it is visible before the commit. */
 struct store_writer;
 CHECKED int store_writer_begin(struct store *store, const struct digest *digest, struct store_writer **ret_writer,
@@ -101,11 +104,85 @@ void store_digest_unlock(int fd);
 typedef int store_digest_each(void *closure, const struct digest *digest);
 CHECKED int store_object_list(struct store *store, store_digest_each *each, void *closure, struct err *err);
 
-/* Sealed bytes on disk and number of local objects, from a scan at start; since then only our own changes count. */
+/*
+ * Sealed bytes on disk, archives too, and number of local samples, from a scan at start; since then only our own
+ * changes count.
+ */
 void store_object_usage(struct store *store, int64_t *ret_bytes, int64_t *ret_n);
 
 /* The disk that has the cache: its size and what is free for us, in bytes. */
 CHECKED int store_disk(struct store *store, int64_t *ret_total, int64_t *ret_free, struct err *err);
+
+/* ---- archives of multi-downloads: kept as they came, sealed, apart from the samples ---- */
+
+/*
+ * A writer for the archive of a request, used like one for a sample. Its bytes are compared with nothing at the commit;
+ * an archive of the same request that is there already is replaced.
+ */
+CHECKED int store_archive_begin(struct store *store, const struct request_id *id, struct store_writer **ret_writer,
+                                struct err *err);
+
+/* STORE_ABSENT: none was kept. */
+CHECKED int store_archive_open(struct store *store, const struct request_id *id, struct store_object **ret_object,
+                               struct err *err);
+
+enum { STORE_UNPACK_MAX = 10 * 1000 };
+
+struct store_reason {
+    char text[STORE_REASON_MAX + 1]; /* "" when all is well */
+};
+
+struct store_unpack {
+    const struct digest *wanted; /* at most STORE_UNPACK_MAX */
+    size_t n_wanted;
+    const char *password;
+    const volatile bool *cancel; /* read atomically; NULL: never */
+    size_t *n_local;             /* how many of the wanted are local by now, written atomically; NULL: nobody looks */
+};
+
+/*
+ * Stores the wanted samples that are not local yet from the archive of a request. A sample is known by the digest of
+ * its bytes alone; names of members only tell where to look first. Afterwards ret_reasons[i] is "" when wanted[i] is
+ * local, else says why not. STORE_ABSENT: no archive was kept, and something is missing.
+ *
+ * Fails only when the archive is of no use (EPROTO: not a zip, a broken directory, too many members; EFBIG: it unpacks
+ * to more than it should), when it is cancelled (ECANCELED) or for the disk (ENOSPC, EIO, …). What was stored until
+ * then stays.
+ */
+CHECKED int store_archive_unpack(struct store *store, const struct request_id *id, const struct store_unpack *unpack,
+                                 struct store_reason *ret_reasons, struct err *err);
+
+/* ---- password zips: one local sample each, made in memory when they are opened ---- */
+
+enum store_zip_method { STORE_ZIP_CRYPTO, STORE_ZIP_AES, STORE_ZIP_METHODS };
+
+/* ZipCrypto is what every tool can open, AES-256 (WinZip's) what keeps a secret. */
+struct store_zip_config {
+    const char *password; /* 1 to STORE_ZIP_PASSWORD_MAX printable ASCII characters; others are EINVAL */
+    enum store_zip_method method;
+};
+
+enum {
+    STORE_ZIP_PASSWORD_MAX = 127,
+    STORE_ZIP_MEMORY_MAX = 512 * MIB, /* bytes of a zip (EFBIG beyond), and of all that are open (ENOMEM) */
+};
+
+struct store_zip; /* reference counted */
+
+/* Its exact size, without making it. STORE_ABSENT: the sample is not local. */
+CHECKED int store_zip_size(struct store *store, const struct digest *digest, const struct store_zip_config *config,
+                           int64_t *ret_size, struct err *err);
+
+/*
+ * The zip of a local sample (STORE_ABSENT otherwise), whose only member is called <sha256> and has the given time. It
+ * has random parts; so while it is open, opening it again gives the same one, whatever the time.
+ */
+CHECKED int store_zip_open(struct store *store, const struct digest *digest, const struct store_zip_config *config,
+                           int64_t mtime_s, struct store_zip **ret_zip, struct err *err);
+CHECKED int store_zip_read(struct store_zip *zip, int64_t offset, void *to, size_t n, size_t *ret_n, struct err *err);
+struct store_zip *store_zip_ref(struct store_zip *zip);
+void store_zip_unref(struct store_zip *zip);
+DEFINE_CLEANUP(struct store_zip *, store_zip_unref)
 
 /* ---- metadata, and what is known not to be there ---- */
 
@@ -352,6 +429,10 @@ CHECKED int store_request_put_refused(struct store *store, int64_t row, const ch
 typedef int store_asked_each(void *closure, const struct store_asked *asked);
 CHECKED int store_asked_list(struct store *store, int64_t request_row, store_asked_each *each, void *closure,
                              struct err *err);
+
+/* A multi-download that is in progress and may deliver this sample. STORE_ABSENT: none. */
+CHECKED int store_asked_under_way(struct store *store, const struct digest *digest, struct request_id *ret_id,
+                                  struct err *err);
 
 /* Results in order, with what is known of each sample now. The callback must not call the store. */
 typedef int store_result_each(void *closure, const struct store_sample *sample);

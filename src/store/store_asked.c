@@ -87,3 +87,22 @@ int store_asked_list(struct store *store, int64_t request_row, store_asked_each 
     }
     return r;
 }
+
+int store_asked_under_way(struct store *store, const struct digest *digest, struct request_id *ret_id, struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ASKED_UNDER_WAY);
+
+        store_query_blob(&query, digest->bytes, DIGEST_BYTES);
+        r = store_query_step(&query, err);
+        if (r == STORE_ROW)
+            store_query_column_text(&query, 0, ret_id->s, sizeof ret_id->s);
+    }
+    lock_release(&store->db.lock);
+    if (r < 0)
+        return r;
+    return r == STORE_ROW ? 0 : STORE_ABSENT;
+}

@@ -75,6 +75,7 @@ enum store_sql {
     SQL_ASKED_ADD,
     SQL_ASKED_REASON,
     SQL_ASKED_LIST,
+    SQL_ASKED_UNDER_WAY,
     SQL_SAMPLE_ROW,
     SQL_RAW_PUT,
     SQL_RAW_GET,

@@ -1,8 +1,8 @@
 /*
  * store_internal -- what the files of this layer share. Nobody outside includes it.
  *
- * Threads    db has its own lock (LOCK_STORE); objects and the usage are guarded by `files`; all else is constant after
- *            store_new().
+ * Threads    db has its own lock (LOCK_STORE); objects, the usage and the zips are guarded by `files`; all else is
+ *            constant after store_new().
  */
 #pragma once
 
@@ -16,9 +16,16 @@
 
 enum { STORE_OBJECT_NAME_MAX = 2 + 1 + 2 + 1 + DIGEST_TEXT }; /* "ab/cd/<sha256>" */
 
+/*
+ * The shelves of the cache: directories of the same layout with objects of different kinds. What an object is follows
+ * from its shelf, so that an archive is never taken for a sample.
+ */
+enum store_shelf { SHELF_SAMPLES, SHELF_ARCHIVES, SHELF_COUNT };
+
 struct store {
     int state_fd; /* directories; -1 until open */
-    int cache_fd;
+    int cache_fd; /* also the shelf of samples */
+    int archives_fd;
     int tmp_fd;
     int locks_fd;
     int damaged_fd;
@@ -28,21 +35,39 @@ struct store {
     struct lock files;  /* rank LOCK_STORE_FILES */
     struct map objects; /* open objects by digest; guarded by files */
     int64_t used_bytes; /* size of all sealed files; guarded by files */
-    int64_t n_objects;  /* guarded by files */
+    int64_t n_objects;  /* samples; guarded by files */
+    struct map zips;    /* open password zips by digest; guarded by files */
+    int64_t zip_bytes;  /* their memory; guarded by files */
+
+    int64_t zip_overheads[STORE_ZIP_METHODS]; /* by method; 0 before it is measured; atomic */
 };
 
 struct store_object_name {
     char s[STORE_OBJECT_NAME_MAX + 1];
 };
 
-/* "ab/cd/<sha256>", relative to cache_fd. */
+/* "ab/cd/<sha256>", relative to a shelf. */
 struct store_object_name store_object_name(const struct digest *digest);
 
-/* Removes the damaged copies of a sample, now that there is a good one. */
-void store_object_drop_damaged(struct store *store, const struct digest *digest);
+/* For maps by digest. */
+uint64_t store_object_hash(const struct digest *digest);
+
+/* The directory of a shelf, and the word for what stands there. */
+int store_object_shelf_fd(const struct store *store, enum store_shelf shelf);
+const char *store_object_noun(enum store_shelf shelf);
+
+/* store_object_open() and store_writer_begin() for any shelf. */
+CHECKED int store_object_open_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
+                                 struct store_object **ret_object, struct err *err);
+CHECKED int store_writer_begin_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
+                                  struct store_writer **ret_writer, struct err *err);
 
 /* Counts all objects on disk into the usage, once. */
 CHECKED int store_object_scan(struct store *store, struct err *err);
+
+/* An object came (n 1), went (n -1) or was replaced (n 0). */
+void store_object_count_locked(struct store *store, enum store_shelf shelf, int64_t bytes, int n)
+    REQUIRES(&store->files);
 
 /* A digest; the schema sees to its length. */
 void store_query_column_digest(const struct store_query *query, int column, struct digest *ret_digest);

@@ -23,6 +23,7 @@ enum { PASS_BYTES = 16 * KIB, DAMAGED_NAME_MAX = DIGEST_TEXT + 32 };
 struct store_object {
     struct map_entry entry; /* in store->objects unless damaged; guarded by store->files */
     struct store *store;
+    enum store_shelf shelf;
     int64_t plain_bytes;
     struct store_seal seal;
     int fd;
@@ -39,7 +40,25 @@ struct store_object_name store_object_name(const struct digest *digest)
     return name;
 }
 
-static uint64_t digest_hash(const struct digest *digest)
+int store_object_shelf_fd(const struct store *store, enum store_shelf shelf)
+{
+    return shelf == SHELF_ARCHIVES ? store->archives_fd : store->cache_fd;
+}
+
+const char *store_object_noun(enum store_shelf shelf)
+{
+    static const char *const nouns[SHELF_COUNT] = { [SHELF_SAMPLES] = "sample", [SHELF_ARCHIVES] = "archive" };
+
+    return nouns[shelf];
+}
+
+void store_object_count_locked(struct store *store, enum store_shelf shelf, int64_t bytes, int n)
+{
+    store->used_bytes += bytes;
+    store->n_objects += shelf == SHELF_SAMPLES ? n : 0;
+}
+
+uint64_t store_object_hash(const struct digest *digest)
 {
     uint64_t hash;
 
@@ -55,25 +74,23 @@ static void object_free(struct store_object *object)
 }
 DEFINE_CLEANUP(struct store_object *, object_free)
 
-/*
- * Moves the file that is open as `fd` out of the way, unless its name already leads to another one. Returns EIO with
- * words.
- */
-static int set_aside(struct store *store, const struct digest *digest, int fd, const char *why, struct err *err)
+/* Moves the file of an object out of the way, unless its name already leads to another one. Returns EIO with words. */
+static int set_aside(const struct store_object *object, const struct digest *digest, const char *why, struct err *err)
 {
     struct store_object_name name = store_object_name(digest);
+    struct store *store = object->store;
+    int shelf_fd = store_object_shelf_fd(store, object->shelf);
     char to[DAMAGED_NAME_MAX];
     struct stat st;
 
     (void)snprintf(to, sizeof to, "%s.%lld", digest_format(digest).s, (long long)clock_now_s()); /* fits */
     lock_acquire(&store->files);
-    if (store_files_is_at(fd, store->cache_fd, name.s) && fstat(fd, &st) == 0 &&
-        renameat(store->cache_fd, name.s, store->damaged_fd, to) == 0) {
-        store->used_bytes -= st.st_size;
-        store->n_objects--;
-    }
+    if (store_files_is_at(object->fd, shelf_fd, name.s) && fstat(object->fd, &st) == 0 &&
+        renameat(shelf_fd, name.s, store->damaged_fd, to) == 0)
+        store_object_count_locked(store, object->shelf, -st.st_size, -1);
     lock_release(&store->files);
-    return err_set(err, EIO, "sample %s is damaged on disk, set aside: %s", digest_short(digest).s, why);
+    return err_set(err, EIO, "%s %s is damaged on disk, set aside: %s", store_object_noun(object->shelf),
+                   digest_short(digest).s, why);
 }
 
 /* Fills an object from its open file; EBADMSG when it is not what we sealed. */
@@ -102,27 +119,30 @@ CHECKED static int load(struct store_object *object, const struct digest *digest
     return 0;
 }
 
-CHECKED static int open_file(struct store *store, const struct digest *digest, struct store_object **ret_object,
-                             struct err *err)
+CHECKED static int open_file(struct store *store, enum store_shelf shelf, const struct digest *digest,
+                             struct store_object **ret_object, struct err *err)
 {
     cleanup_(object_freep) struct store_object *object = calloc(1, sizeof *object);
+    const char *noun = store_object_noun(shelf);
     struct err why = { 0 };
     int r;
 
     if (!object)
         return err_set(err, ENOMEM, "no memory for an object");
     object->store = store;
+    object->shelf = shelf;
     object->n_refs = 1;
-    object->fd = openat(store->cache_fd, store_object_name(digest).s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    object->fd = openat(store_object_shelf_fd(store, shelf), store_object_name(digest).s,
+                        O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (object->fd < 0 && errno == ENOENT)
         return STORE_ABSENT;
     if (object->fd < 0)
-        return err_sys(err, "open sample %s", digest_short(digest).s);
+        return err_sys(err, "open %s %s", noun, digest_short(digest).s);
     r = load(object, digest, &why);
     if (r == -EBADMSG)
-        return set_aside(store, digest, object->fd, why.text, err);
+        return set_aside(object, digest, why.text, err);
     if (r < 0)
-        return err_set(err, why.code, "open sample %s: %s", digest_short(digest).s, why.text);
+        return err_set(err, why.code, "open %s %s: %s", noun, digest_short(digest).s, why.text);
     *ret_object = steal_ptr(&object);
     return 0;
 }
@@ -132,7 +152,7 @@ static struct store_object *find_locked(struct store *store, const struct digest
 
 static struct store_object *find_locked(struct store *store, const struct digest *digest)
 {
-    struct map_entry *entry = map_first(&store->objects, digest_hash(digest));
+    struct map_entry *entry = map_first(&store->objects, store_object_hash(digest));
 
     for (; entry; entry = map_next(entry)) {
         struct store_object *object = container_of(entry, struct store_object, entry);
@@ -148,6 +168,13 @@ static struct store_object *find_locked(struct store *store, const struct digest
 int store_object_open(struct store *store, const struct digest *digest, struct store_object **ret_object,
                       struct err *err)
 {
+    return store_object_open_on(store, SHELF_SAMPLES, digest, ret_object, err);
+}
+
+/* One table for all shelves: a digest is that of a sample or that of an archive, never both. */
+int store_object_open_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
+                         struct store_object **ret_object, struct err *err)
+{
     cleanup_(object_freep) struct store_object *opened = NULL;
     struct store_object *object;
     bool added = true;
@@ -160,13 +187,13 @@ int store_object_open(struct store *store, const struct digest *digest, struct s
         *ret_object = object;
         return 0;
     }
-    r = open_file(store, digest, &opened, err); /* not under the lock: disk */
+    r = open_file(store, shelf, digest, &opened, err); /* not under the lock: disk */
     if (r != 0)
         return r;
     lock_acquire(&store->files);
     object = find_locked(store, digest); /* somebody was faster */
     if (!object) {
-        added = map_add(&store->objects, &opened->entry, digest_hash(digest));
+        added = map_add(&store->objects, &opened->entry, store_object_hash(digest));
         object = added ? steal_ptr(&opened) : NULL;
     }
     lock_release(&store->files);
@@ -314,9 +341,10 @@ int store_object_read(struct store_object *object, int64_t offset, void *to, siz
     }
     secret_wipe(to, n); /* not proven to be the sample */
     if (r != -EBADMSG)
-        return err_set(err, why.code, "read sample %s: %s", digest_short(&object->seal.digest).s, why.text);
+        return err_set(err, why.code, "read %s %s: %s", store_object_noun(object->shelf),
+                       digest_short(&object->seal.digest).s, why.text);
     mark_damaged(object);
-    return set_aside(object->store, &object->seal.digest, object->fd, why.text, err);
+    return set_aside(object, &object->seal.digest, why.text, err);
 }
 
 bool store_object_exists(struct store *store, const struct digest *digest)
@@ -334,7 +362,7 @@ void store_object_usage(struct store *store, int64_t *ret_bytes, int64_t *ret_n)
     lock_release(&store->files);
 }
 
-/* Walks <cache_dir>/ab/cd/<sha256>. Names of another shape are not ours and are passed over. */
+/* Walks ab/cd/<sha256> below a shelf. Names of another shape are not ours and are passed over. */
 enum { SCAN_LEVELS = 2, SCAN_PREFIX = 2 }; /* directories above an object, digits in the name of each */
 
 struct scan {
@@ -398,21 +426,38 @@ int store_object_list(struct store *store, store_digest_each *each, void *closur
     return scan_dir(&scan, store->cache_fd, ".", 0, err);
 }
 
+struct counted {
+    struct store *store;
+    enum store_shelf shelf;
+};
+
 static int count(void *closure, const struct digest *digest)
 {
-    struct store *store = closure;
+    const struct counted *counted = closure;
+    struct store *store = counted->store;
     struct stat st;
 
-    if (fstatat(store->cache_fd, store_object_name(digest).s, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
-        store->used_bytes += st.st_size;
-        store->n_objects++;
-    }
+    if (fstatat(store_object_shelf_fd(store, counted->shelf), store_object_name(digest).s, &st, AT_SYMLINK_NOFOLLOW) <
+            0 ||
+        !S_ISREG(st.st_mode))
+        return 0;
+    lock_acquire(&store->files);
+    store_object_count_locked(store, counted->shelf, st.st_size, 1);
+    lock_release(&store->files);
     return 0;
 }
 
 int store_object_scan(struct store *store, struct err *err)
 {
-    return store_object_list(store, count, store, err);
+    int r = 0;
+
+    for (int shelf = 0; r == 0 && shelf < SHELF_COUNT; shelf++) {
+        struct counted counted = { .store = store, .shelf = (enum store_shelf)shelf };
+        struct scan scan = { .each = count, .closure = &counted };
+
+        r = scan_dir(&scan, store_object_shelf_fd(store, counted.shelf), ".", 0, err);
+    }
+    return r;
 }
 
 /* Damaged copies of a sample, "<sha256>.<time>"; removed on the way when `drop`. */

@@ -1,10 +1,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "store/store_files.h"
 #include "store/store_internal.h"
 #include "util/clock.h"
+#include "util/text.h"
 
 /* Places of REQUEST_COLUMNS. */
 enum {
@@ -337,13 +338,14 @@ int store_request_put_refused(struct store *store, int64_t row, const char *why,
 
 int store_request_new_id(struct request_id *ret_id, struct err *err)
 {
-    struct store_files_random random;
+    uint8_t bytes[12];
+    char hex[2 * sizeof bytes + 1];
     char text[REQUEST_ID_TEXT + 1];
-    int r = store_files_random(&random, err);
 
-    if (r < 0)
-        return r;
-    (void)snprintf(text, sizeof text, REQUEST_ID_LOCAL "%.4s-%.4s-%.4s-%.12s", random.s, random.s + 4, random.s + 8,
-                   random.s + 12); /* fits exactly */
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return err_sys(err, "no random bytes");
+    text_format_hex(bytes, sizeof bytes, hex);
+    (void)snprintf(text, sizeof text, REQUEST_ID_LOCAL "%.4s-%.4s-%.4s-%.12s", hex, hex + 4, hex + 8,
+                   hex + 12); /* fits exactly */
     return request_id_parse(text, ret_id) ? 0 : err_set(err, EIO, "a random id of another shape");
 }

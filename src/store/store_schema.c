@@ -60,6 +60,7 @@ static const char *const migrations[] = {
     "  digest BLOB NOT NULL CHECK (length(digest) = 32),"
     "  reason TEXT NOT NULL DEFAULT '',"
     "  PRIMARY KEY (request, position)) WITHOUT ROWID;"
+    "CREATE INDEX asked_digest ON asked (digest);"
     "CREATE INDEX result_by_sample ON result (sample);"
     "ALTER TABLE entry ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;" /* sent even if the same was sent before */
     "ALTER TABLE entry ADD COLUMN note TEXT NOT NULL DEFAULT '';"

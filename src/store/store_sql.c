@@ -111,6 +111,8 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_ASKED_REASON] = "UPDATE asked SET reason = ?3 WHERE request = ?1 AND digest = ?2",
     [SQL_ASKED_LIST] =
         "SELECT digest, reason FROM asked WHERE request = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+    [SQL_ASKED_UNDER_WAY] = "SELECT request.id FROM asked JOIN request ON request.row = asked.request"
+                            " WHERE asked.digest = ?1 AND asked.reason = '' AND request.state = 0 LIMIT 1",
     [SQL_SAMPLE_ROW] = "INSERT INTO sample (digest, state) VALUES (?1, 3)"
                        " ON CONFLICT (digest) DO UPDATE SET state = state RETURNING row",
     [SQL_RAW_PUT] = "INSERT OR REPLACE INTO raw (request, answer) VALUES (?1, ?2)",

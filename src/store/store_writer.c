@@ -1,7 +1,8 @@
 /*
  * A writer holds back the newest chunk until more bytes or the commit arrive, because a chunk is sealed together with
- * the word whether it is the last one. The digest is computed over the same bytes in the same pass. The temporary file
- * is locked while we live, so that another process that starts meanwhile does not sweep it.
+ * the word whether it is the last one. The digest of a sample is computed over the same bytes in the same pass; an
+ * archive has its name from elsewhere. The temporary file is locked while we live, so that another process that starts
+ * meanwhile does not sweep it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,11 @@
 
 struct store_writer {
     struct store *store;
+    enum store_shelf shelf;
     struct store_seal seal;
     struct store_seal_stream stream;
-    struct digest_stream *hash;
-    struct err failed; /* the first failure: the writer is of no use any more */
+    struct digest_stream *hash; /* NULL: the name is not the digest of the bytes */
+    struct err failed;          /* the first failure: the writer is of no use any more */
     char name[DIGEST_TEXT];
     int fd;        /* of tmp/<name>, -1 before */
     int64_t index; /* of the chunk in `chunk` */
@@ -52,12 +54,19 @@ CHECKED static int make_temporary(struct store_writer *writer, struct err *err)
 int store_writer_begin(struct store *store, const struct digest *digest, struct store_writer **ret_writer,
                        struct err *err)
 {
+    return store_writer_begin_on(store, SHELF_SAMPLES, digest, ret_writer, err);
+}
+
+int store_writer_begin_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
+                          struct store_writer **ret_writer, struct err *err)
+{
     cleanup_(store_writer_freep) struct store_writer *writer = calloc(1, sizeof *writer);
     int r;
 
     if (!writer)
         return err_set(err, ENOMEM, "no memory for a writer");
     writer->store = store;
+    writer->shelf = shelf;
     writer->fd = -1;
     r = store_seal_init(&writer->seal, store->key, digest, err);
     if (r < 0)
@@ -65,7 +74,7 @@ int store_writer_begin(struct store *store, const struct digest *digest, struct 
     r = store_seal_stream_init(&writer->stream, &writer->seal, store->cipher, true, err);
     if (r < 0)
         return r;
-    r = digest_stream_new(&writer->hash, err);
+    r = shelf == SHELF_SAMPLES ? digest_stream_new(&writer->hash, err) : 0;
     if (r < 0)
         return r;
     r = make_temporary(writer, err);
@@ -134,12 +143,24 @@ int store_writer_write(struct store_writer *writer, const void *data, size_t n, 
     if (r < 0)
         return r;
     if ((int64_t)n > SEAL_PLAIN_MAX - plain_bytes(writer) || (int64_t)n < 0)
-        r = err_set(&writer->failed, EFBIG, "a sample of more than %lld bytes", (long long)SEAL_PLAIN_MAX);
-    if (r == 0)
+        r = err_set(&writer->failed, EFBIG, "the %s has more than %lld bytes", store_object_noun(writer->shelf),
+                    (long long)SEAL_PLAIN_MAX);
+    if (r == 0 && writer->hash)
         r = digest_stream_add(writer->hash, data, n, &writer->failed);
     if (r == 0)
         r = add(writer, data, n, &writer->failed);
     return r < 0 ? check_usable(writer, err) : 0;
+}
+
+CHECKED static int check_digest(struct store_writer *writer, struct err *err)
+{
+    struct digest digest;
+    int r = digest_stream_end(writer->hash, &digest, err);
+
+    if (r == 0 && !digest_equal(&digest, &writer->seal.digest))
+        return err_set(err, EBADMSG, "the bytes have SHA-256 %s, not %s", digest_format(&digest).s,
+                       digest_format(&writer->seal.digest).s);
+    return r;
 }
 
 /* The last chunk, the header, and all of it on the platter. */
@@ -147,15 +168,11 @@ CHECKED static int complete(struct store_writer *writer, struct err *err)
 {
     int64_t n = plain_bytes(writer);
     uint8_t header[SEAL_HEADER_BYTES];
-    struct digest digest;
     int r;
 
-    r = digest_stream_end(writer->hash, &digest, err);
+    r = writer->hash ? check_digest(writer, err) : 0;
     if (r < 0)
         return r;
-    if (!digest_equal(&digest, &writer->seal.digest))
-        return err_set(err, EBADMSG, "the bytes have SHA-256 %s, not %s", digest_format(&digest).s,
-                       digest_format(&writer->seal.digest).s);
     if (writer->n > 0) {
         r = write_chunk(writer, true, err);
         if (r < 0)
@@ -165,11 +182,11 @@ CHECKED static int complete(struct store_writer *writer, struct err *err)
     if (r == 0)
         r = store_files_pwrite(writer->fd, header, sizeof header, 0, err);
     if (r == 0 && fdatasync(writer->fd) < 0)
-        r = err_sys(err, "sync a sample");
+        r = err_sys(err, "sync the %s", store_object_noun(writer->shelf));
     return r;
 }
 
-/* Renames into place and counts; whoever had stored the same sample before is replaced. */
+/* Renames into place and counts; whoever had stored the same object before is replaced. */
 CHECKED static int rename_into(struct store_writer *writer, int dir_fd, struct err *err)
 {
     struct store *store = writer->store;
@@ -182,15 +199,14 @@ CHECKED static int rename_into(struct store_writer *writer, int dir_fd, struct e
     lock_acquire(&store->files);
     replaces = fstatat(dir_fd, name.s, &before, AT_SYMLINK_NOFOLLOW) == 0;
     if (fstat(writer->fd, &after) < 0 || renameat(store->tmp_fd, writer->name, dir_fd, name.s) < 0) {
-        r = err_sys(err, "rename a sample into place");
+        r = err_sys(err, "rename the %s into place", store_object_noun(writer->shelf));
     } else {
-        store->used_bytes += after.st_size - (replaces ? before.st_size : 0);
-        store->n_objects += !replaces;
+        store_object_count_locked(store, writer->shelf, after.st_size - (replaces ? before.st_size : 0), !replaces);
         writer->name[0] = '\0'; /* nothing to remove any more */
     }
     lock_release(&store->files);
     if (r == 0 && fsync(dir_fd) < 0)
-        r = err_sys(err, "sync the directory of a sample");
+        r = err_sys(err, "sync the directory of the %s", store_object_noun(writer->shelf));
     return r;
 }
 
@@ -203,7 +219,7 @@ CHECKED static int publish(struct store_writer *writer, struct err *err)
 
     name.s[2] = '\0'; /* "ab", "cd" */
     name.s[5] = '\0';
-    r = store_files_make_dir(writer->store->cache_fd, name.s, &outer_fd, err);
+    r = store_files_make_dir(store_object_shelf_fd(writer->store, writer->shelf), name.s, &outer_fd, err);
     if (r < 0)
         return r;
     r = store_files_make_dir(outer_fd, name.s + 3, &inner_fd, err);
