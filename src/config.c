@@ -152,7 +152,7 @@ int config_load(int argc, char **argv, struct config *config, struct err *err)
     options_defaults(config);
     if (options_parse(argc, argv, config, err) < 0)
         return EXIT_USAGE;
-    if (config->help || config->version || config->dump_options)
+    if (config->help || config->version || config->dump_options || config->dump_tree)
         return 0;
     if (!config->mountpoint[0] && !config->check) {
         (void)err_set(err, EINVAL, "no mountpoint; see malqueryfs --help"); /* the exit code says it */

@@ -36,6 +36,7 @@ struct config {
     bool help;
     bool version;
     bool dump_options;
+    bool dump_tree;
     char local_dir[PATH_MAX];
     char mountpoint[PATH_MAX];
     char kernel_options[CONFIG_TEXT_MAX]; /* for libfuse, comma separated */
@@ -52,6 +53,9 @@ struct config {
     char ca_file[PATH_MAX];
     bool yara_check;
     bool resubmit;
+    int transport;  /* 0 raw, 1 zip */
+    int zip_method; /* enum store_zip_method */
+    char zip_password[128];
 
     struct secret *client_id;
     struct secret *client_secret;

@@ -20,14 +20,15 @@
 #include "cache/cache.h"
 #include "config.h"
 #include "fs/fs.h"
+#include "input/input.h"
 #include "local.h"
 #include "options.h"
-#include "input/input.h"
 #include "store/store.h"
 #include "tree/tree.h"
 #include "util/log.h"
 
 enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250, POLL_ABSENT_MS = 10 * 60 * 1000 };
+enum { DUMP_MAX = 64 * 1024 };
 
 /* Everything that is running, in the order of its start. */
 struct program {
@@ -124,6 +125,7 @@ static int start_files(struct program *program, struct err *err)
                 .poll_max_ms = POLL_MAX_MS,
                 .poll_absent_ms = POLL_ABSENT_MS,
                 .yara_check = config->yara_check,
+                .is_zip_transport = config->transport == 1,
             },
             &program->cache, err) < 0)
         return EXIT_STATE;
@@ -132,6 +134,7 @@ static int start_files(struct program *program, struct err *err)
                 .cache = program->cache,
                 .store = program->store,
                 .resubmit = config->resubmit,
+                .zip = { .password = config->zip_password, .method = (enum store_zip_method)config->zip_method },
             },
             &program->tree, err) < 0)
         return EXIT_STATE;
@@ -280,6 +283,25 @@ static int start(struct program *program, struct err *err)
     return finish(program, run(program, err), err);
 }
 
+/* What needs no mount, only stdout; a broken pipe is the reader's wish. */
+static bool print_only(const struct config *config)
+{
+    cleanup_(buf_done) struct buf text = BUF_INIT(DUMP_MAX);
+
+    if (config->help)
+        options_help(stdout);
+    else if (config->version)
+        (void)puts("malqueryfs " MQFS_VERSION);
+    else if (config->dump_options)
+        options_dump(stdout);
+    else if (config->dump_tree)
+        tree_describe(&text);
+    else
+        return false;
+    (void)fputs(buf_text(&text), stdout);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct program program = { .local = { .alive_fd = -1, .words_fd = -1 }, .ready_fd = -1 };
@@ -288,13 +310,7 @@ int main(int argc, char **argv)
 
     if (code)
         return complain(&err, code);
-    if (program.config.help)
-        options_help(stdout);
-    else if (program.config.version)
-        (void)puts("malqueryfs " MQFS_VERSION); /* a broken pipe is the reader's wish */
-    else if (program.config.dump_options)
-        options_dump(stdout);
-    if (program.config.help || program.config.version || program.config.dump_options)
+    if (print_only(&program.config))
         return 0;
     harden();
     if (program.config.check) {

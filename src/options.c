@@ -8,9 +8,10 @@
 #include "util/text.h"
 
 enum option_kind {
-    KIND_FLAG, /* a bool, set by its presence */
-    KIND_BOOL, /* on|off */
-    KIND_TEXT, /* at most `max` bytes */
+    KIND_FLAG,   /* a bool, set by its presence */
+    KIND_BOOL,   /* on|off */
+    KIND_TEXT,   /* at most `max` bytes */
+    KIND_CHOICE, /* one of the words of `value`; an int, its place among them */
 };
 
 enum option_place {
@@ -26,7 +27,7 @@ struct option_row {
     size_t at;
     size_t max;
     const char *fallback;
-    const char *value; /* how the value is called in --help */
+    const char *value; /* how the value is called in --help; of a choice: "one|other" */
     const char *help;
 };
 
@@ -46,6 +47,8 @@ static const struct option_row rows[] = {
     { .name = "version", .letter = 'V', .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(version), .help = "the version" },
     { .name = "dump-options", .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(dump_options),
       .help = "the names of all options, one a line" },
+    { .name = "dump-tree", .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(dump_tree),
+      .help = "every file and directory of the mount, one a line" },
 
     { .name = "cloud", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(cloud), .fallback = "auto", .value = "NAME",
       .help = "us-1, us-2, us-3, eu-1, us-gov-1, us-gov-2 or auto" },
@@ -69,6 +72,12 @@ static const struct option_row rows[] = {
       .help = "compile a rule before a hunt is spent on it" },
     { .name = "resubmit", .kind = KIND_FLAG, .place = PLACE_MOUNT, AT(resubmit), .fallback = "off",
       .help = "a changed rule is sent at close instead of becoming a draft (each costs a hunt)" },
+    { .name = "transport", .kind = KIND_CHOICE, .place = PLACE_MOUNT, AT(transport), .fallback = "raw", .value = "raw|zip",
+      .help = "how single samples come: as they are, or in archives, for networks that cut raw executables" },
+    { .name = "zip_password", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(zip_password), .fallback = "infected",
+      .value = "TEXT", .help = "of the archives in zips/; no secret" },
+    { .name = "zip_method", .kind = KIND_CHOICE, .place = PLACE_MOUNT, AT(zip_method), .fallback = "zipcrypto",
+      .value = "zipcrypto|aes", .help = "their encryption: what every tool can open, or AES-256" },
 };
 
 /* Options of mount(8) and libfuse that go to the kernel unchanged, and words of fstab that mean nothing here. */
@@ -94,6 +103,22 @@ static const struct option_row *find(const char *name, enum option_place place)
     return NULL;
 }
 
+static int set_choice(const struct option_row *row, const char *value, int *ret_choice, struct err *err)
+{
+    size_t n = value ? strlen(value) : 0;
+    int choice = 0;
+
+    for (const char *word = row->value; n > 0 && word; word = strchr(word, '|'), choice++) {
+        if (*word == '|')
+            word++;
+        if (strncmp(word, value, n) == 0 && (word[n] == '|' || word[n] == '\0')) {
+            *ret_choice = choice;
+            return 0;
+        }
+    }
+    return err_set(err, EINVAL, "option '%s' is one of %s", row->name, row->value);
+}
+
 static int set_row(const struct option_row *row, const char *value, struct config *config, struct err *err)
 {
     void *at = (char *)config + row->at;
@@ -114,6 +139,8 @@ static int set_row(const struct option_row *row, const char *value, struct confi
         if (!value || !text_parse_bool(value, at))
             return err_set(err, EINVAL, "option '%s' is on or off", row->name);
         return 0;
+    case KIND_CHOICE:
+        return set_choice(row, value, at, err);
     }
     return 0;
 }

@@ -32,6 +32,10 @@ int cache_start(struct cache *cache, struct err *err)
     if (errno)
         return err_sys(err, "no thread for the poller");
     cache->is_polling = true;
+    errno = pthread_create(&cache->importer, NULL, cache_import_main, cache);
+    if (errno)
+        return err_sys(err, "no thread for downloads");
+    cache->has_importer = true;
     return 0;
 }
 
@@ -54,6 +58,9 @@ void cache_stop(struct cache *cache)
     lock_release(&cache->lock);
     (void)pthread_join(cache->poller, NULL); /* our own thread, joined once */
     cache->is_polling = false;
+    if (cache->has_importer)
+        (void)pthread_join(cache->importer, NULL); /* likewise */
+    cache->has_importer = false;
 }
 
 void cache_free(struct cache *cache)

@@ -20,6 +20,7 @@
 
 #include "model/query.h"
 #include "model/sample.h"
+#include "store/store.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -41,6 +42,7 @@ struct cache_config {
     int64_t poll_max_ms;
     int64_t poll_absent_ms; /* how long the service must deny a request before it counts as failed */
     bool yara_check;        /* compile a rule before it is sent */
+    bool is_zip_transport;  /* single samples come in archives */
 };
 
 struct cache;
@@ -62,6 +64,9 @@ DEFINE_CLEANUP(struct cache *, cache_free)
 
 /* Downloads, verifies and stores one sample, unless it is there already. One at a time per digest on this host. */
 CHECKED int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct err *err);
+
+/* The user's word that a sample which could not be had, or was damaged, may be asked for and paid for again. */
+CHECKED int cache_forgive(struct cache *cache, const struct digest *digest, struct err *err);
 
 /* Asks for the metadata of at most CACHE_METADATA_MAX digests in one call and notes which of them do not exist. */
 CHECKED int cache_fetch_metadata(struct cache *cache, const struct digest *digests, size_t n, struct err *err);
@@ -94,6 +99,31 @@ CHECKED int cache_fetch_quotas(struct cache *cache, struct err *err);
  * help, rejected otherwise; an ambiguous one makes it failed.
  */
 CHECKED int cache_submit(struct cache *cache, int64_t row, struct err *err);
+
+/* Checks the `name=value` lines of a .defaults file; EINVAL with the line number. */
+CHECKED int cache_check_defaults(enum store_dir dir, const char *text, struct err *err);
+
+/* The options that new entries of a directory start from. */
+struct query_options;
+CHECKED int cache_default_options(struct store *store, enum store_dir dir, struct query_options *ret_options,
+                                  struct err *err);
+
+/* The API's body of a search, from the text and the options that were sent. */
+CHECKED int cache_encode_query(struct cache *cache, enum query_kind kind, const char *text, size_t n,
+                               const char *options, struct buf *ret_body, struct err *err);
+
+/* "ascii:trickbot", the name of a directory, as the text of a search. EINVAL: it is none. */
+CHECKED int cache_pattern_text(const char *name, struct buf *ret_text, struct err *err);
+
+/* A multi-download that is being fetched or unpacked now. */
+struct cache_progress {
+    int64_t n_bytes; /* of the archive */
+    size_t n_done;   /* samples unpacked */
+    size_t n_asked;
+};
+
+/* False: this request is not being imported now. */
+bool cache_progress(struct cache *cache, const struct request_id *id, struct cache_progress *ret_progress);
 
 /* A request id that this profile does not know: asks the service and adopts it. ENOENT: the service does not know it.
  */

@@ -7,12 +7,90 @@
 
 #include "api/api.h"
 #include "cache/cache.h"
+#include "model/search.h"
 #include "store/store.h"
 #include "util/lock.h"
 
 struct poll; /* cache_poll.c */
 
-enum { CACHE_FAILURES_MAX = 256, CACHE_TRIES_MAX = 2 };
+enum {
+    CACHE_FAILURES_MAX = 256,
+    CACHE_TRIES_MAX = 2,
+    CACHE_IMPORTS_MAX = 64,   /* archives that are known to be ready; the others are asked for again */
+    SUBMIT_OPTIONS_MAX = 1024 /* bytes of an entry's options as lines */
+};
+
+/* ---- what can be submitted (cache_kind.c) ---- */
+
+struct submission;
+
+/* One row for each directory of the tree. */
+struct submit_kind {
+    const char *name; /* in messages */
+    enum query_kind kind;
+    bool has_options;
+    bool always_asks; /* only a request that is in progress is shown instead of a new one */
+
+    /* Understands the text: options, key, and what is sent. Asks nobody. EINVAL and EFBIG are the user's. */
+    int (*read)(struct cache *cache, struct submission *sub, struct err *err);
+
+    /* What must be known before it is sent, and is free to ask. May be NULL. */
+    int (*prepare)(struct cache *cache, struct submission *sub, struct err *err);
+
+    /* Sends it; an answer that is here at once goes to sub->result with sub->has_result. *ret_sent: it may have
+     * arrived. */
+    int (*send)(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,
+                struct err *err);
+};
+
+/* An entry on its way. */
+struct submission {
+    const struct store_entry *entry;
+    const struct submit_kind *kind;
+    struct buf text;
+    struct query_options options;
+    struct buf printed; /* the options as lines */
+    struct buf key;     /* empty: the text */
+    struct search search;
+    struct store_asked *asked; /* of a multi-download */
+    size_t n_asked;
+    struct api_result result;
+    bool has_result;
+};
+
+#define SUBMISSION_INIT(entry_)                                                                                        \
+    {                                                                                                                  \
+        .entry = (entry_), .text = BUF_INIT(QUERY_RULE_MAX), .printed = BUF_INIT(SUBMIT_OPTIONS_MAX),                  \
+        .key = BUF_INIT(API_JSON_MAX)                                                                                  \
+    }
+
+const struct submit_kind *cache_kind(enum store_dir dir);
+
+/* With the text in place: kind, options and key. */
+CHECKED int cache_submission_read(struct cache *cache, struct submission *sub, struct err *err);
+void cache_submission_done(struct submission *sub);
+
+/* EINVAL when a filter is set that a fuzzy search lacks. */
+CHECKED int cache_check_fuzzy(const struct query_options *options, struct err *err);
+
+/* ---- multi-downloads (cache_download.c) ---- */
+CHECKED int cache_download_read(struct cache *cache, struct submission *sub, struct err *err);
+CHECKED int cache_download_prepare(struct cache *cache, struct submission *sub, struct err *err);
+CHECKED int cache_download_send(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,
+                                struct err *err);
+
+/* A multi-download of one sample, waited for: for networks that let no plain executable through. */
+CHECKED int cache_download_one(struct cache *cache, const struct digest *digest, bool *ret_sent, struct err *err);
+
+/* Waits while a multi-download that is under way may bring the sample. 0: none does any more. */
+CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest, struct err *err);
+
+/* The service says that the archive of this request is ready: it is fetched and unpacked by the importer, once. */
+void cache_import(struct cache *cache, const struct request_id *id);
+bool cache_is_importing(struct cache *cache, const struct request_id *id);
+
+/* The importer thread. */
+void *cache_import_main(void *closure);
 
 /* A download that left and did not arrive whole; it may have been charged. */
 struct cache_failure {
@@ -42,6 +120,11 @@ struct cache {
     size_t next_failure;
     struct buf event_lines; /* those that are kept, whole lines */
     struct cache_events events;
+    struct request_id imports[CACHE_IMPORTS_MAX]; /* the first is being imported */
+    size_t n_imports;
+    struct cache_progress progress; /* of the first */
+    pthread_t importer;
+    bool has_importer;
     struct poll *polls; /* touched by the poller thread only */
     size_t n_polls;
 };
@@ -57,6 +140,12 @@ void cache_spent(struct cache *cache);
 
 /* Adds to one of the counters in cache->health. */
 void cache_count(struct cache *cache, int64_t *counter, int64_t n);
+
+/* Metadata with a wrong size gets that of the bytes, which have the right digest. */
+CHECKED int cache_correct_size(struct cache *cache, const struct store_sample *known, int64_t size, struct err *err);
+
+/* Says that a request is finished. */
+void cache_finished(struct cache *cache, const struct request_id *id);
 
 /* The poller thread, and freeing what it keeps. */
 void *cache_poll_main(void *closure);

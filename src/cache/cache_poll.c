@@ -88,6 +88,22 @@ static void refresh(struct cache *cache)
     free(found.items);
 }
 
+void cache_finished(struct cache *cache, const struct request_id *id)
+{
+    struct store_request request;
+    struct store_entry entry = { .row = 0 };
+    struct err err = { 0 };
+
+    if (store_request_get(cache->store, id, &request, &err) != 0)
+        return; /* forgotten in this moment */
+    if (request.entry_row && store_entry_get_row(cache->store, request.entry_row, &entry, &err) != 0)
+        entry.name[0] = '\0'; /* deleted */
+    CACHE_EVENT(cache, "finished", CACHE_TEXT("id", id->s), CACHE_TEXT("name", entry.name),
+                CACHE_TEXT("status", request_state_name(request.state)), CACHE_NUMBER("results", request.n_results),
+                CACHE_TEXT("reason", request.error));
+    cache_changed(cache);
+}
+
 /* The service's last word on a request goes to disk. */
 static void finish(struct cache *cache, struct store_request *request, const struct api_result *result)
 {
@@ -112,9 +128,7 @@ static void finish(struct cache *cache, struct store_request *request, const str
                   LOG_NUMBER(LOG_ERRNO, err.code));
         return;
     }
-    log_event(LOG_LEVEL_INFO, "request finished", LOG_TEXT(LOG_REQUEST, request->id.s),
-              LOG_TEXT(LOG_STATUS, request_state_name(request->state)), LOG_NUMBER(LOG_COUNT, request->n_results));
-    cache_changed(cache);
+    cache_finished(cache, &request->id);
 }
 
 /* The service says that it does not know it. It was paid for, so one odd answer, or one mount against another service,
@@ -142,6 +156,8 @@ static void ask(struct cache *cache, struct poll *poll)
         poll->n_absent = 0;
     if (r == API_ABSENT)
         deny(cache, poll);
+    else if (r == 0 && result.state == REQUEST_DONE && poll->request.kind == QUERY_MULTI)
+        cache_import(cache, &poll->request.id); /* its result is an archive */
     else if (r == 0 && result.state != REQUEST_INPROGRESS)
         finish(cache, &poll->request, &result);
     else if (r < 0 && r != -ECANCELED)
@@ -162,9 +178,11 @@ static int64_t ask_due(struct cache *cache)
     for (size_t i = 0; i < cache->n_polls && !atomic_load(&cache->cancelled); i++) {
         struct poll *poll = &cache->polls[i];
 
-        if (poll->request.state == REQUEST_INPROGRESS && poll->next_ms <= clock_mono_ms())
+        if (poll->request.state == REQUEST_INPROGRESS && poll->next_ms <= clock_mono_ms() &&
+            !cache_is_importing(cache, &poll->request.id))
             ask(cache, poll);
-        if (poll->request.state == REQUEST_INPROGRESS && poll->next_ms - clock_mono_ms() < sleep_ms)
+        if (poll->request.state == REQUEST_INPROGRESS && poll->next_ms > clock_mono_ms() &&
+            poll->next_ms - clock_mono_ms() < sleep_ms)
             sleep_ms = poll->next_ms - clock_mono_ms();
     }
     return sleep_ms > 0 ? sleep_ms : 0;

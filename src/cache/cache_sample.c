@@ -48,7 +48,7 @@ static int check_room(struct cache *cache, const struct store_sample *known, str
 }
 
 /* Metadata with a wrong size: the bytes have the right digest, so they are right and it is not. */
-static int correct_size(struct cache *cache, const struct store_sample *known, int64_t size, struct err *err)
+int cache_correct_size(struct cache *cache, const struct store_sample *known, int64_t size, struct err *err)
 {
     struct sample sample = known->sample;
 
@@ -58,30 +58,42 @@ static int correct_size(struct cache *cache, const struct store_sample *known, i
     return store_sample_put(cache->store, &sample, 1, err);
 }
 
-static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, bool *ret_sent,
-                    struct err *err)
+/* Straight into a sealed object. */
+static int download_bytes(struct cache *cache, const struct digest *digest, const struct store_sample *known,
+                          bool *ret_sent, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
     struct intake intake = { .n_bytes = 0 };
-    int r = check_room(cache, known, err);
+    int r = store_writer_begin(cache->store, digest, &writer, err);
 
-    if (r == 0)
-        r = store_writer_begin(cache->store, digest, &writer, err);
     if (r < 0)
         return r;
     intake.writer = writer;
     r = cache_note(cache, api_download(cache->api, digest, take, &intake, ret_sent, err), err);
     cache_spent(cache);
-    if (r == API_ABSENT)
-        return refuse_gone(cache, digest, err);
     if (r == 0)
         r = store_writer_commit(steal_ptr(&writer), err);
     if (r == 0)
-        r = correct_size(cache, known, intake.n_bytes, err);
+        r = cache_correct_size(cache, known, intake.n_bytes, err);
+    if (r == 0)
+        cache_count(cache, &cache->health.n_download_bytes, intake.n_bytes);
+    return r;
+}
+
+static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, bool *ret_sent,
+                    struct err *err)
+{
+    int r = check_room(cache, known, err);
+
+    if (r < 0)
+        return r;
+    r = cache->config.is_zip_transport ? cache_download_one(cache, digest, ret_sent, err)
+                                       : download_bytes(cache, digest, known, ret_sent, err);
+    if (r == API_ABSENT)
+        return refuse_gone(cache, digest, err);
     if (r < 0)
         return err_wrap(err, "sample %s", digest_short(digest).s);
     cache_count(cache, &cache->health.n_downloads, 1);
-    cache_count(cache, &cache->health.n_download_bytes, intake.n_bytes);
     return 0;
 }
 
@@ -126,6 +138,19 @@ static void count_failure(struct cache *cache, const struct digest *digest, cons
     lock_release(&cache->lock);
 }
 
+int cache_forgive(struct cache *cache, const struct digest *digest, struct err *err)
+{
+    struct cache_failure *failure;
+
+    lock_acquire(&cache->lock);
+    failure = failure_of_locked(cache, digest);
+    if (failure)
+        failure->n = 0;
+    lock_release(&cache->lock);
+    store_object_drop_damaged(cache->store, digest);
+    return store_sample_put_error(cache->store, digest, NULL, err);
+}
+
 /* With the digest locked on this host: somebody else may have brought it meanwhile. */
 static int download_once(struct cache *cache, const struct digest *digest, struct err *err)
 {
@@ -136,6 +161,9 @@ static int download_once(struct cache *cache, const struct digest *digest, struc
 
     if (store_object_exists(cache->store, digest))
         return 0;
+    r = cache_download_wait(cache, digest, err); /* a batch that brings it costs nothing more */
+    if (r < 0 || store_object_exists(cache->store, digest))
+        return r;
     r = store_sample_get(cache->store, digest, &known, err);
     if (r < 0)
         return r;

@@ -14,12 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "input/input.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/text.h"
 
-enum { SUBMIT_ROWS_MAX = 1000, SUBMIT_OPTIONS_MAX = 1024 };
+enum { SUBMIT_ROWS_MAX = 1000 };
 
 /* What becomes of an entry whose request surely was not accepted: later may help, or it will not. */
 static const int worth_queueing[] = { ENETUNREACH, ETIMEDOUT, EAGAIN, EREMOTEIO, ECANCELED };
@@ -52,17 +51,23 @@ static int entry_lock(struct cache *cache, int64_t row, const volatile bool *can
 
 static int text_lock(struct cache *cache, const struct store_sent *sent, int *ret_fd, struct err *err)
 {
-    struct buf about = BUF_INIT(QUERY_RULE_MAX + SUBMIT_OPTIONS_MAX);
+    struct buf about = BUF_INIT(API_JSON_MAX);
     int r;
 
     buf_printf(&about, "malqueryfs text %d %s ", (int)sent->dir, sent->options);
-    buf_append(&about, sent->text, sent->n);
+    buf_append(&about, sent->key ? sent->key : sent->text, sent->key ? sent->key_n : sent->n);
     r = buf_check(&about, err, "a lock");
     if (r == 0)
         r = lock_about(cache, buf_text(&about), about.n, &cache->stop_waiting, ret_fd, err);
     buf_done(&about);
     return r;
 }
+
+/* What became of an entry, as an event. */
+static const char *const state_events[] = {
+    [STORE_ENTRY_DRAFT] = "draft",         [STORE_ENTRY_QUEUED] = "queued",     [STORE_ENTRY_SUBMITTING] = "sending",
+    [STORE_ENTRY_SUBMITTED] = "submitted", [STORE_ENTRY_REJECTED] = "rejected", [STORE_ENTRY_FAILED] = "failed",
+};
 
 /* Sets state and words; the caller's error stays what it was. Returns -err->code, or the disk's failure. */
 static int settle(struct cache *cache, const struct store_entry *entry, enum store_entry_state state, struct err *err)
@@ -71,84 +76,104 @@ static int settle(struct cache *cache, const struct store_entry *entry, enum sto
 
     if (store_entry_set_state(cache->store, entry->row, state, err->text, err->trace, &failed) < 0)
         *err = failed;
+    if (entry->state != state || strcmp(entry->error, err->text) != 0) /* no news from one try to the next */
+        CACHE_EVENT(cache, state_events[state], CACHE_TEXT("kind", cache_kind(entry->dir)->name),
+                    CACHE_TEXT("name", entry->name), CACHE_TEXT("errno", err_name(err->code)),
+                    CACHE_TEXT("reason", err->text), CACHE_TEXT("trace", err->trace));
     cache_changed(cache);
     return -err->code;
 }
 
-/* Our own check; `printed` gets the options that will be sent. */
-static int check(struct cache *cache, const struct buf *text, struct query_options *options, struct buf *printed,
-                 struct err *err)
-{
-    int r = input_rule_options(buf_text(text), text->n, options, err);
-
-    if (r == 0)
-        r = input_rule_check(buf_text(text), text->n, cache->config.yara_check, err);
-    input_options_print(options, printed);
-    return r < 0 ? r : buf_check(printed, err, "the options");
-}
-
-/* Shows the request of an earlier submission with the same text and options. STORE_ABSENT: there is none that helps. */
-static int show_same(struct cache *cache, int64_t row, const struct store_sent *sent, struct err *err)
+/* Shows the request of an earlier submission that asks the same. STORE_ABSENT: there is none that helps. */
+static int show_same(struct cache *cache, const struct submission *sub, const struct store_sent *sent, struct err *err)
 {
     struct store_entry same;
     struct store_request request;
-    int r = store_entry_find_same(cache->store, sent, &same, err);
+    int r = sub->entry->is_forced ? STORE_ABSENT : store_entry_find_same(cache->store, sent, &same, err);
 
     if (r != 0)
         return r;
     r = store_request_get(cache->store, &same.request, &request, err);
     if (r != 0)
         return r;
-    if (request.state == REQUEST_FAILED)
+    if (request.state == REQUEST_FAILED || (sub->kind->always_asks && request.state != REQUEST_INPROGRESS))
         return STORE_ABSENT;
-    r = store_entry_show(cache->store, row, sent, &same.request, err);
+    r = store_entry_show(cache->store, sub->entry->row, sent, &same.request, err);
+    if (r == 0)
+        CACHE_EVENT(cache, "same", CACHE_TEXT("kind", sub->kind->name), CACHE_TEXT("name", sub->entry->name),
+                    CACHE_TEXT("id", same.request.s));
     return r < 0 ? r
                  : 0; /* STORE_ABSENT: it was edited or deleted meanwhile, and whoever did that goes on from there */
 }
 
-static int accepted(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
-                    const struct request_id *id, int32_t limit, struct err *err)
+/* The id goes to disk, with the answer when it is here already. */
+static int accepted(struct cache *cache, struct submission *sub, const struct store_sent *sent,
+                    const struct request_id *id, struct err *err)
 {
-    struct store_accepted accepted = { .id = id, .kind = QUERY_HUNT, .limit = limit, .now_s = clock_now_s() };
-    int r = store_entry_accepted(cache->store, entry->row, sent, &accepted, err);
+    struct store_request finished = { .state = sub->result.state,
+                                      .has_stats = sub->result.has_stats,
+                                      .stats = sub->result.stats };
+    struct store_answer answer = { .request = &finished,
+                                   .samples = sub->result.samples.items,
+                                   .n_samples = sub->result.samples.n,
+                                   .asked = sub->asked,
+                                   .n_asked = sub->n_asked,
+                                   .raw = sub->result.raw.n ? buf_text(&sub->result.raw) : NULL,
+                                   .raw_n = sub->result.raw.n };
+    struct store_accepted accepted = { .id = id,
+                                       .kind = sub->kind->kind,
+                                       .limit = sub->kind->has_options ? sub->options.limit : 0,
+                                       .now_s = clock_now_s(),
+                                       .asked = sub->asked,
+                                       .n_asked = sub->n_asked,
+                                       .answer = sub->has_result ? &answer : NULL };
+    int r = store_entry_accepted(cache->store, sub->entry->row, sent, &accepted, err);
 
     cache_count(cache, &cache->health.n_submissions, 1);
     if (r < 0) /* the service has it and the disk does not: the log is the last place for the id */
         log_event(LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, "submit"), LOG_TEXT(LOG_REQUEST, id->s),
                   LOG_NUMBER(LOG_ERRNO, err->code));
     else
-        log_event(LOG_LEVEL_INFO, "submitted", LOG_TEXT(LOG_NODE, entry->name), LOG_TEXT(LOG_REQUEST, id->s));
+        CACHE_EVENT(cache, "submitted", CACHE_TEXT("kind", sub->kind->name), CACHE_TEXT("name", sub->entry->name),
+                    CACHE_TEXT("id", id->s));
+    if (r >= 0 && sub->has_result)
+        cache_finished(cache, id);
     cache_changed(cache);
     return r < 0 ? r : 0; /* STORE_ABSENT: deleted meanwhile; the request is kept */
 }
 
-static int send_rule(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
-                     const struct query_options *options, struct err *err)
+/* What was not accepted: later may help, it will not, or nobody knows. */
+static int refused(struct cache *cache, const struct submission *sub, bool may_have_arrived, struct err *err)
+{
+    (void)err_wrap(err, "%s '%s'", sub->kind->name, sub->entry->name); /* the code stays */
+    if (may_have_arrived)
+        return settle(cache, sub->entry, STORE_ENTRY_FAILED, err);
+    if (is_worth_queueing(err->code)) {
+        (void)settle(cache, sub->entry, STORE_ENTRY_QUEUED, err); /* its reason is in `error`; close() succeeds */
+        return 0;
+    }
+    return settle(cache, sub->entry, STORE_ENTRY_REJECTED, err);
+}
+
+static int send_it(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
 {
     struct request_id id;
     bool may_have_arrived = false;
-    int r = store_entry_begin(cache->store, entry->row, sent, err);
+    int r = sub->kind->prepare ? sub->kind->prepare(cache, sub, err) : 0;
 
+    if (r < 0)
+        return refused(cache, sub, false, err);
+    r = store_entry_begin(cache->store, sub->entry->row, sent, err);
     if (r != 0)
         return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
     cache_changed(cache);
-    r = cache_note(cache, api_hunt(cache->api, sent->text, sent->n, options, &id, &may_have_arrived, err), err);
+    r = cache_note(cache, sub->kind->send(cache, sub, &id, &may_have_arrived, err), err);
     cache_spent(cache);
-    if (r == 0)
-        return accepted(cache, entry, sent, &id, options->limit, err);
-    (void)err_wrap(err, "hunt '%s'", entry->name); /* the code stays */
-    if (may_have_arrived)
-        return settle(cache, entry, STORE_ENTRY_FAILED, err);
-    if (is_worth_queueing(err->code)) {
-        (void)settle(cache, entry, STORE_ENTRY_QUEUED, err); /* its reason is in `error`; close() succeeds */
-        return 0;
-    }
-    return settle(cache, entry, STORE_ENTRY_REJECTED, err);
+    return r == 0 ? accepted(cache, sub, sent, &id, err) : refused(cache, sub, may_have_arrived, err);
 }
 
-/* With the text locked on this host, so that the same text under two names is one hunt. */
-static int show_or_send(struct cache *cache, const struct store_entry *entry, const struct store_sent *sent,
-                        const struct query_options *options, struct err *err)
+/* With the text locked on this host, so that the same text under two names is one request. */
+static int show_or_send(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
 {
     int fd = -1;
     int r = text_lock(cache, sent, &fd, err);
@@ -157,32 +182,33 @@ static int show_or_send(struct cache *cache, const struct store_entry *entry, co
         return err_set(err, ECANCELED, "the mount is ending");
     if (r < 0)
         return r;
-    r = show_same(cache, entry->row, sent, err);
+    r = show_same(cache, sub, sent, err);
     if (r == STORE_ABSENT)
-        r = send_rule(cache, entry, sent, options, err);
+        r = send_it(cache, sub, sent, err);
     else
         cache_changed(cache);
     store_digest_unlock(fd);
     return r;
 }
 
-static int submit_text(struct cache *cache, const struct store_entry *entry, const struct buf *text, struct err *err)
+static bool is_the_users(int r)
 {
-    struct query_options options = QUERY_OPTIONS_NONE;
-    struct buf printed = BUF_INIT(SUBMIT_OPTIONS_MAX);
-    int r = check(cache, text, &options, &printed, err);
+    return r == -EINVAL || r == -EFBIG;
+}
 
-    if (r == 0) {
-        struct store_sent sent = {
-            .dir = entry->dir, .text = buf_text(text), .n = text->n, .options = buf_text(&printed)
-        };
+static int submit_text(struct cache *cache, struct submission *sub, struct err *err)
+{
+    struct store_sent sent = { .dir = sub->entry->dir };
+    int r = cache_submission_read(cache, sub, err);
 
-        r = show_or_send(cache, entry, &sent, &options, err);
-    } else if (r == -EINVAL || r == -EFBIG) {
-        r = settle(cache, entry, STORE_ENTRY_REJECTED, err);
-    }
-    buf_done(&printed);
-    return r;
+    if (r < 0)
+        return is_the_users(r) ? settle(cache, sub->entry, STORE_ENTRY_REJECTED, err) : r;
+    sent.text = buf_text(&sub->text);
+    sent.n = sub->text.n;
+    sent.key = sub->key.n ? buf_text(&sub->key) : NULL;
+    sent.key_n = sub->key.n;
+    sent.options = buf_text(&sub->printed);
+    return show_or_send(cache, sub, &sent, err);
 }
 
 /* What another thread or process made of it while we waited for the lock. */
@@ -196,39 +222,41 @@ static int verdict_of(const struct store_entry *entry, struct err *err)
 }
 
 /* A draft is not sent, but whoever writes it is told at once what is wrong with it. */
-static int check_draft(struct cache *cache, const struct store_entry *entry, struct err *err)
+static int check_draft(struct cache *cache, struct submission *sub, struct err *err)
 {
-    struct query_options options = QUERY_OPTIONS_NONE;
-    struct buf text = BUF_INIT(QUERY_RULE_MAX);
-    struct buf printed = BUF_INIT(SUBMIT_OPTIONS_MAX);
-    int r = store_entry_text(cache->store, entry->row, &text, err);
+    int r = cache_submission_read(cache, sub, err);
 
-    if (r == 0)
-        r = check(cache, &text, &options, &printed, err);
-    if (r == -EINVAL || r == -EFBIG)
-        r = settle(cache, entry, STORE_ENTRY_DRAFT, err);
-    buf_done(&text);
-    buf_done(&printed);
+    return is_the_users(r) ? settle(cache, sub->entry, STORE_ENTRY_DRAFT, err) : r;
+}
+
+/* A directory that mkdir() made does not exist when mkdir() failed. */
+static int drop_refused(struct cache *cache, int64_t row, int r, struct err *err)
+{
+    struct store_entry entry;
+    struct err ignored = { 0 };
+
+    if (r < 0 && store_entry_get_row(cache->store, row, &entry, &ignored) == 0 && entry.state == STORE_ENTRY_REJECTED &&
+        !entry.suffix[0] && !entry.has_request && store_entry_delete(cache->store, row, &ignored) < 0)
+        *err = ignored;
     return r;
 }
 
 static int submit_locked(struct cache *cache, int64_t row, struct err *err)
 {
-    struct buf text = BUF_INIT(QUERY_RULE_MAX);
     struct store_entry entry;
+    cleanup_(cache_submission_done) struct submission sub = SUBMISSION_INIT(&entry);
     int r = store_entry_get_row(cache->store, row, &entry, err);
 
     if (r != 0)
         return r < 0 ? r : 0; /* deleted */
+    if (entry.state != STORE_ENTRY_QUEUED && entry.state != STORE_ENTRY_DRAFT)
+        return verdict_of(&entry, err); /* only what is surely not accepted yet may be sent */
+    r = store_entry_text(cache->store, row, &sub.text, err);
+    if (r != 0)
+        return r == STORE_ABSENT ? 0 : r;
     if (entry.state == STORE_ENTRY_DRAFT)
-        return check_draft(cache, &entry, err);
-    if (entry.state != STORE_ENTRY_QUEUED) /* only what is surely not accepted yet may be sent */
-        return verdict_of(&entry, err);
-    r = store_entry_text(cache->store, row, &text, err);
-    if (r == 0)
-        r = submit_text(cache, &entry, &text, err);
-    buf_done(&text);
-    return r == STORE_ABSENT ? 0 : r;
+        return check_draft(cache, &sub, err);
+    return drop_refused(cache, row, submit_text(cache, &sub, err), err);
 }
 
 int cache_submit(struct cache *cache, int64_t row, struct err *err)
@@ -283,6 +311,18 @@ static int recover(struct cache *cache, int64_t row, struct err *err)
     return r < 0 ? r : 0;
 }
 
+/* The entries in one state, of all directories. */
+static int find_rows(struct cache *cache, enum store_entry_state state, struct rows *rows, struct err *err)
+{
+    static const enum store_dir dirs[] = { STORE_HUNTS, STORE_EXACT, STORE_FUZZY, STORE_DOWNLOADS };
+    int r = 0;
+
+    rows->state = state;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++)
+        r = store_entry_list(cache->store, dirs[i], collect, rows, err);
+    return r < 0 ? r : 0;
+}
+
 int cache_submit_recover(struct cache *cache, struct err *err)
 {
     cleanup_(freep) struct rows *rows = calloc(1, sizeof *rows);
@@ -290,8 +330,7 @@ int cache_submit_recover(struct cache *cache, struct err *err)
 
     if (!rows)
         return err_set(err, ENOMEM, "no memory for the recovery of submissions");
-    rows->state = STORE_ENTRY_SUBMITTING;
-    r = store_entry_list(cache->store, STORE_HUNTS, collect, rows, err);
+    r = find_rows(cache, STORE_ENTRY_SUBMITTING, rows, err);
     for (size_t i = 0; r >= 0 && i < rows->n; i++)
         r = recover(cache, rows->rows[i], err);
     return r < 0 ? r : 0;
@@ -304,8 +343,7 @@ void cache_submit_queued(struct cache *cache)
 
     if (!rows)
         return; /* next time */
-    rows->state = STORE_ENTRY_QUEUED;
-    if (store_entry_list(cache->store, STORE_HUNTS, collect, rows, &err) < 0)
+    if (find_rows(cache, STORE_ENTRY_QUEUED, rows, &err) < 0)
         return; /* the listing of requests just after says what is wrong with the disk */
     for (size_t i = 0; i < rows->n && !atomic_load(&cache->cancelled); i++) {
         if (cache_submit(cache, rows->rows[i], &err) < 0 && err.code != ECANCELED)

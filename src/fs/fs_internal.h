@@ -48,6 +48,7 @@ struct fs_call {
     struct fuse_file_info fi;
     bool has_fi;
     off_t offset;
+    const char *data; /* of a write, in the first round only */
     size_t size;
     int flags;
     int64_t started_ms;

@@ -109,7 +109,7 @@ static void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int t
         fs_call_begin(fs, call);
 }
 
-/* Directories, links and devices are not made by users; EPERM in their own directories, EROFS elsewhere. */
+/* Links and devices are not made by users; EPERM in their own directories, EROFS elsewhere. */
 static void refuse(fuse_req_t req, const char *op, fuse_ino_t parent)
 {
     struct err err = { 0 };
@@ -127,11 +127,38 @@ static void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mod
     refuse(req, "mknod", parent);
 }
 
+/* The first round makes it, or what it waits for; then it is there. */
+static int run_mkdir(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    struct fuse_entry_param entry;
+    struct tree_attr attr;
+    int r = call->rounds > 0 ? 0 : tree_mkdir(fs->tree, call->ino, call->name, need, err);
+
+    if (r == 0)
+        r = tree_lookup(fs->tree, call->ino, call->name, &attr, err);
+    if (r != 0)
+        return r;
+    fs_fill_entry(&attr, &entry);
+    if (fuse_reply_entry(call->req, &entry) != 0)
+        tree_forget(fs->tree, attr.ino, 1); /* the kernel never saw it */
+    return 0;
+}
+
 static void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    (void)name;
-    (void)mode;
-    refuse(req, "mkdir", parent);
+    struct fs *fs = fs_of(req);
+    struct fs_call *call = fs_call_new(fs, req, "mkdir", run_mkdir, parent, NULL);
+
+    (void)mode; /* directories have one mode */
+    if (!call)
+        return;
+    call->name = strdup(name);
+    if (!call->name) {
+        fs_reply_code(req, "mkdir", parent, ENOMEM);
+        fs_call_free(call);
+        return;
+    }
+    fs_call_begin(fs, call);
 }
 
 static void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -146,8 +173,12 @@ static void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    (void)name;
-    refuse(req, "rmdir", parent);
+    struct err err = { 0 };
+
+    if (tree_rmdir(fs_of(req)->tree, parent, name, &err) < 0)
+        fs_reply_err(req, "rmdir", parent, &err);
+    else
+        (void)fuse_reply_err(req, 0); /* fails only when the caller is gone */
 }
 
 static void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -262,15 +293,32 @@ static void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
     fs_call_begin(fs, call);
 }
 
+/* Bytes are taken at once; only the verdict of a command can be waited for, and then there is nothing to write again.
+ */
+static int run_write(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
+{
+    int r = call->rounds > 0
+                ? 0
+                : tree_write(fs->tree, handle_of(&call->fi), call->offset, call->data, call->size, need, err);
+
+    call->data = NULL; /* libfuse's, gone after the first round */
+    if (r == 0)
+        (void)fuse_reply_write(call->req, call->size); /* fails only when the caller is gone */
+    return r;
+}
+
 static void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
                         struct fuse_file_info *fi)
 {
-    struct err err = { 0 };
+    struct fs *fs = fs_of(req);
+    struct fs_call *call = fs_call_new(fs, req, "write", run_write, ino, fi);
 
-    if (tree_write(fs_of(req)->tree, handle_of(fi), offset, data, size, &err) < 0)
-        fs_reply_err(req, "write", ino, &err);
-    else
-        (void)fuse_reply_write(req, size); /* fails only when the caller is gone */
+    if (!call)
+        return;
+    call->data = data;
+    call->size = size;
+    call->offset = offset;
+    fs_call_begin(fs, call);
 }
 
 static int run_flush(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)

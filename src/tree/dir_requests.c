@@ -2,11 +2,12 @@
 
 #include "util/text.h"
 
-static int find_request(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
-                        struct err *err)
+static int find_request(struct tree *tree, const struct subject *parent, const struct node_spec *spec, const char *name,
+                        struct subject *ret_subject, struct err *err)
 {
     struct request_id id;
 
+    (void)spec;
     (void)tree; /* any id resolves; getattr asks the service for one that we do not know */
     (void)parent;
     (void)err;
@@ -31,6 +32,8 @@ static int attr_request(struct tree *tree, const struct subject *subject, bool i
         attr->mtime_s = request.finished_s ? request.finished_s : request.submitted_s;
     if (r <= 0 || is_lookup)
         return r < 0 ? r : 0;
+    if (request_id_is_local(&id))
+        return TREE_ABSENT; /* ours, and forgotten: the service never knew it */
     *need = (struct need){ .kind = NEED_REQUEST, .request = id };
     return TREE_NEED;
 }
@@ -57,4 +60,24 @@ static int list_requests(struct tree *tree, const struct subject *subject, const
     return store_request_list(tree->store, false, list_request, &requests, err);
 }
 
-const struct node_ops dir_requests = { .find = find_request, .attr = attr_request, .list = list_requests };
+int request_forget(struct tree *tree, const struct store_request *request, struct err *err)
+{
+    int r = store_request_delete(tree->store, request->row, err);
+
+    if (r < 0)
+        return r;
+    CACHE_EVENT(tree->cache, "forgotten", CACHE_TEXT("id", request->id.s));
+    return 0;
+}
+
+static int remove_request(struct tree *tree, const struct subject *subject, struct err *err)
+{
+    struct view view;
+    int r = view_load(tree, subject, &view, err);
+
+    return r == 0 ? request_forget(tree, &view.request, err) : r;
+}
+
+const struct node_ops dir_requests = {
+    .find = find_request, .attr = attr_request, .list = list_requests, .remove = remove_request
+};

@@ -27,6 +27,16 @@ static bool parse_name(const char *name, const char *suffix, struct digest *ret_
     return digest_parse(hex, ret_digest);
 }
 
+static int is_in_group(struct tree *tree, const struct subject *group, const struct digest *digest, bool *ret_has,
+                       struct err *err)
+{
+    struct store_sample sample;
+    int r = store_sample_get(tree->store, digest, &sample, err);
+
+    *ret_has = false;
+    return r == 0 ? group_has(group, &sample.sample, ret_has, err) : r;
+}
+
 static int is_result(struct tree *tree, const struct subject *parent, const struct digest *digest, struct err *err)
 {
     struct view view;
@@ -38,34 +48,24 @@ static int is_result(struct tree *tree, const struct subject *parent, const stru
     if (!view.has_request)
         return TREE_ABSENT;
     r = store_result_has(tree->store, view.request.row, digest, &has, err);
+    if (r == 0 && has && parent->kind == SUBJECT_GROUP)
+        r = is_in_group(tree, parent, digest, &has, err);
     return r < 0 ? r : has ? 0 : TREE_ABSENT;
 }
 
-static int find_digest(struct tree *tree, const struct subject *parent, const char *name, const char *suffix,
-                       struct subject *ret_subject, struct err *err)
+int find_by_digest(struct tree *tree, const struct subject *parent, const struct node_spec *spec, const char *name,
+                   struct subject *ret_subject, struct err *err)
 {
     struct digest digest;
     int r = 0;
 
-    if (!parse_name(name, suffix, &digest))
+    if (!parse_name(name, spec->suffix, &digest))
         return TREE_ABSENT;
     if (parent->kind != SUBJECT_NONE)
         r = is_result(tree, parent, &digest, err);
     if (r == 0)
         *ret_subject = (struct subject){ .kind = SUBJECT_DIGEST, .digest = digest };
     return r;
-}
-
-static int find_sample(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
-                       struct err *err)
-{
-    return find_digest(tree, parent, name, "", ret_subject, err);
-}
-
-static int find_metadata(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
-                         struct err *err)
-{
-    return find_digest(tree, parent, name, ".json", ret_subject, err);
 }
 
 /* ---- attributes ---- */
@@ -171,8 +171,8 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     return TREE_NEED;
 }
 
-static int read_sample(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
-                       struct need *need, struct err *err)
+int read_object(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                struct need *need, struct err *err)
 {
     (void)tree;
     (void)need; /* open() has seen to it that the bytes are here */
@@ -237,8 +237,8 @@ static int list_known(struct tree *tree, const struct subject *subject, const st
     return list_digests(tree, false, spec, listing, err);
 }
 
-static int list_results(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
-                        struct listing *listing, struct err *err)
+int list_results(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
+                 struct listing *listing, struct err *err)
 {
     cleanup_(freep) struct sample *page = calloc(TREE_PAGE, sizeof *page);
     struct view view;
@@ -252,17 +252,23 @@ static int list_results(struct tree *tree, const struct subject *subject, const 
         return r < 0 ? r : 0;
     do {
         r = store_result_page(tree->store, view.request.row, from, page, TREE_PAGE, &n, err);
-        for (size_t i = 0; r == 0 && i < n; i++)
-            listing_add_sample(listing, spec, &page[i]);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+            bool is_in = true;
+
+            if (subject->kind == SUBJECT_GROUP)
+                r = group_has(subject, &page[i], &is_in, err);
+            if (is_in)
+                listing_add_sample(listing, spec, &page[i]);
+        }
         from += (int64_t)n;
     } while (r == 0 && n == TREE_PAGE);
     return r;
 }
 
 const struct node_ops file_sample = {
-    .find = find_sample, .attr = attr_sample, .open = open_sample, .read = read_sample
+    .find = find_by_digest, .attr = attr_sample, .open = open_sample, .read = read_object
 };
-const struct node_ops file_metadata = { .find = find_metadata, .attr = attr_metadata, .render = render_metadata };
+const struct node_ops file_metadata = { .find = find_by_digest, .attr = attr_metadata, .render = render_metadata };
 const struct node_ops dir_samples = { .list = list_local };
 const struct node_ops dir_metadata = { .list = list_known };
 const struct node_ops dir_result_samples = { .list = list_results };

@@ -1,76 +1,14 @@
 /*
- * The files at the root of the mount: README, quotas, status.
+ * The files at the root of the mount that say how things are: quotas, status.
  */
 #include "tree/tree_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "util/clock.h"
 #include "util/text.h"
-
-/* ---- README: the table of nodes in words ---- */
-
-enum { README_DEPTH_MAX = 4, README_COLUMN = 36, README_ROWS_MAX = 32 };
-
-static const char readme_head[] = "malqueryfs: MalQuery as a directory\n\n"
-                                  "  cp wiper.yar hunts/                       schedules a hunt\n"
-                                  "  cat hunts/wiper/wait                      waits for it\n"
-                                  "  cd hunts/wiper/samples && sha256sum -c ../SHA256SUMS\n\n";
-
-static const char readme_costs[] =
-    "\nWhat costs what:\n"
-    "  listing, stat, find, metadata, waiting    nothing\n"
-    "  closing a new rule in hunts/              one hunt of the month\n"
-    "  reading a sample that is not local        one download of the month, once per hash for ever\n"
-    "  reading a sample that is local            nothing\n";
-
-/* Directories with the same layout share their rows: those are explained once. */
-struct explained {
-    const struct node_spec *rows[README_ROWS_MAX];
-    size_t n;
-};
-
-static bool is_explained(struct explained *explained, const struct node_spec *rows)
-{
-    for (size_t i = 0; i < explained->n; i++)
-        if (explained->rows[i] == rows)
-            return true;
-    assert(explained->n < README_ROWS_MAX);
-    explained->rows[explained->n++] = rows;
-    return false;
-}
-
-static void put_rows(struct buf *text, const struct node_spec *dir, int depth, struct explained *explained)
-{
-    for (size_t i = 0; depth < README_DEPTH_MAX && i < dir->n_children; i++) {
-        const struct node_spec *spec = &dir->children[i];
-        const char *name = spec->name ? spec->name : spec->pattern;
-        int column = 2 * depth + (int)strlen(name);
-
-        buf_printf(text, "  %*s%s%s%*s %s\n", 2 * depth, "", name, S_ISDIR(spec->mode) ? "/" : " ",
-                   column < README_COLUMN ? README_COLUMN - column : 0, "", spec->doc);
-        if (spec->children && !is_explained(explained, spec->children))
-            put_rows(text, spec, depth + 1, explained);
-    }
-}
-
-static int render_readme(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
-                         struct err *err)
-{
-    struct explained explained = { .n = 0 };
-
-    (void)tree;
-    (void)subject;
-    (void)need;
-    buf_puts(text, readme_head);
-    buf_puts(text, "What is here:\n");
-    put_rows(text, &tree_root, 0, &explained);
-    buf_puts(text, readme_costs);
-    return buf_check(text, err, "README");
-}
 
 /* ---- quotas ---- */
 
@@ -155,7 +93,6 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
     return buf_check(text, err, "status");
 }
 
-const struct node_ops file_readme = { .render = render_readme };
 const struct node_ops file_quotas = { .render = render_quotas };
 const struct node_ops file_quotas_json = { .render = render_quotas_json };
 const struct node_ops file_status = { .render = render_status };

@@ -32,7 +32,7 @@ static int exists_as(struct tree *tree, const struct subject *subject, view_rend
     return r;
 }
 
-static int exists_when_done(struct tree *tree, const struct subject *subject, struct err *err)
+int exists_when_done(struct tree *tree, const struct subject *subject, struct err *err)
 {
     struct view view;
     int r = view_load(tree, subject, &view, err);
@@ -68,17 +68,33 @@ static int put_error(struct tree *tree, const struct view *view, struct buf *tex
     const char *why = view->has_entry && view->entry.error[0] ? view->entry.error
                       : view->has_request                     ? view->request.error
                                                               : "";
+    const char *refused = view->has_entry ? view->entry.refused : view->request.refused;
 
     (void)tree;
-    if (!*why)
+    if (!*why && !*refused)
         return TREE_ABSENT;
-    buf_printf(text, "%s\n", why);
+    if (*why)
+        buf_printf(text, "%s\n", why);
     if (view->has_entry && view->entry.trace[0])
         buf_printf(text, "trace id %s\n", view->entry.trace);
+    if (*refused)
+        buf_printf(text, "ctl: %s\n", refused);
     return buf_check(text, err, "error");
 }
 
-static int put_rule(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
+static int put_note(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
+{
+    const char *note = view->has_entry ? view->entry.note : view->request.note;
+
+    (void)tree;
+    if (!*note)
+        return TREE_ABSENT;
+    buf_printf(text, "%s\n", note);
+    return buf_check(text, err, "note");
+}
+
+/* What was sent, or will be. */
+static int sent_text(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
 {
     int r = STORE_ABSENT;
 
@@ -89,9 +105,35 @@ static int put_rule(struct tree *tree, const struct view *view, struct buf *text
     return r == STORE_ABSENT ? TREE_ABSENT : r;
 }
 
+static int put_rule(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
+{
+    return view->kind == QUERY_HUNT ? sent_text(tree, view, text, err) : TREE_ABSENT;
+}
+
+/* The body of a search as it was sent; until then it may be wrong, and there is none. */
+static int put_query(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
+{
+    cleanup_(buf_done) struct buf written = BUF_INIT(QUERY_RULE_MAX);
+    cleanup_(buf_done) struct buf options = BUF_INIT(TREE_TEXT_MAX);
+    int r;
+
+    if ((view->kind != QUERY_EXACT && view->kind != QUERY_FUZZY) || !view->has_request)
+        return TREE_ABSENT;
+    r = store_request_text(tree->store, view->request.row, &written, err);
+    if (r == 0)
+        r = store_request_options(tree->store, view->request.row, &options, err);
+    if (r != 0)
+        return r == STORE_ABSENT ? TREE_ABSENT : r;
+    r = cache_encode_query(tree->cache, view->kind, buf_text(&written), written.n, buf_text(&options), text, err);
+    buf_putc(text, '\n');
+    return r;
+}
+
 static int put_options(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
 {
-    int r = view->has_request ? store_request_options(tree->store, view->request.row, text, err) : STORE_ABSENT;
+    int r = view->has_request && view->kind != QUERY_MULTI
+                ? store_request_options(tree->store, view->request.row, text, err)
+                : STORE_ABSENT;
 
     return r == STORE_ABSENT ? TREE_ABSENT : r;
 }
@@ -196,6 +238,50 @@ static int put_sums(struct tree *tree, const struct view *view, struct buf *text
     return put_rows(tree, view, put_sum_row, text, err);
 }
 
+/* ---- runs and what is missing ---- */
+
+static int put_run(void *closure, const struct store_request *request)
+{
+    struct buf *text = closure;
+
+    buf_printf(text, "%s\t%s\t%s\t%lld\n", clock_iso(request->submitted_s).s, request->id.s,
+               request_state_name(request->state), (long long)request->n_results);
+    return 0;
+}
+
+static int put_runs(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
+{
+    int r;
+
+    buf_puts(text, "started\tid\tstatus\tresults\n");
+    r = view->has_entry ? store_request_list_entry(tree->store, view->entry.row, put_run, text, err)
+                        : put_run(text, &view->request);
+    return r < 0 ? r : buf_check(text, err, "the runs");
+}
+
+static int put_missing_row(void *closure, const struct store_asked *asked)
+{
+    const struct rows *rows = closure;
+
+    if (!asked->reason[0])
+        return 0;
+    buf_printf(rows->text, "%s\t", digest_format(&asked->digest).s);
+    text_escape(rows->text, asked->reason, sizeof asked->reason);
+    buf_putc(rows->text, '\n');
+    return 0;
+}
+
+static int put_missing(struct tree *tree, const struct view *view, struct buf *text, struct err *err)
+{
+    struct rows rows = { .tree = tree, .text = text };
+    int r;
+
+    if (view->kind != QUERY_MULTI || !view->has_request)
+        return TREE_ABSENT;
+    r = store_asked_list(tree->store, view->request.row, put_missing_row, &rows, err);
+    return r < 0 ? r : buf_check(text, err, "what is missing");
+}
+
 /* ---- the rows of the table ---- */
 
 #define VIEW_FILE(file, put, exists_)                                                                                  \
@@ -227,7 +313,26 @@ static int exists_options(struct tree *tree, const struct subject *subject, stru
     return exists_as(tree, subject, put_options, err);
 }
 
+static int exists_note(struct tree *tree, const struct subject *subject, struct err *err)
+{
+    return exists_as(tree, subject, put_note, err);
+}
+
+static int exists_query(struct tree *tree, const struct subject *subject, struct err *err)
+{
+    return exists_as(tree, subject, put_query, err);
+}
+
+static int exists_missing(struct tree *tree, const struct subject *subject, struct err *err)
+{
+    return exists_as(tree, subject, put_missing, err);
+}
+
 VIEW_FILE(view_state, put_state, NULL);
+VIEW_FILE(view_note, put_note, exists_note);
+VIEW_FILE(view_query, put_query, exists_query);
+VIEW_FILE(view_runs, put_runs, NULL);
+VIEW_FILE(view_missing, put_missing, exists_missing);
 VIEW_FILE(view_rule, put_rule, exists_rule);
 VIEW_FILE(view_id, put_id, exists_id);
 VIEW_FILE(view_error, put_error, exists_error);

@@ -83,9 +83,15 @@ int subject_below(struct tree *tree, const struct node_spec *spec, struct subjec
     return r;
 }
 
-/* The child row and subject that `name` means below `parent`, or TREE_ABSENT. */
-static int find_child(struct tree *tree, uint64_t parent, const char *name, const struct node_spec **ret_spec,
-                      struct subject *ret_subject, struct err *err)
+static int exists_below(struct tree *tree, const struct node_spec *spec, struct subject *subject, struct err *err)
+{
+    int r = spec->ops && spec->ops->exists ? spec->ops->exists(tree, subject, err) : 0;
+
+    return r == 0 ? subject_below(tree, spec, subject, err) : r;
+}
+
+int tree_find_child(struct tree *tree, uint64_t parent, const char *name, const struct node_spec **ret_spec,
+                    struct subject *ret_subject, struct err *err)
 {
     const struct node_spec *dir;
     struct subject above;
@@ -99,10 +105,9 @@ static int find_child(struct tree *tree, uint64_t parent, const char *name, cons
         *ret_spec = spec;
         *ret_subject = above;
         if (spec->name && strcmp(spec->name, name) == 0)
-            return spec->ops && spec->ops->exists ? spec->ops->exists(tree, ret_subject, err)
-                                                  : subject_below(tree, spec, ret_subject, err);
+            return exists_below(tree, spec, ret_subject, err);
         if (!spec->name)
-            r = spec->ops->find(tree, &above, name, ret_subject, err);
+            r = spec->ops->find(tree, &above, spec, name, ret_subject, err);
     }
     return r;
 }
@@ -117,7 +122,7 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
 
     if (strlen(name) > TREE_NAME_MAX)
         return err_set(err, ENAMETOOLONG, "a name of more than %d bytes", TREE_NAME_MAX);
-    r = find_child(tree, parent, name, &spec, &subject, err);
+    r = tree_find_child(tree, parent, name, &spec, &subject, err);
     if (r == 0)
         r = attr_of(tree, spec, &subject, true, ret_attr, &need, err);
     if (r == TREE_ABSENT)
@@ -181,6 +186,7 @@ static void handle_free(struct tree *tree, struct handle *handle)
     buf_done(&handle->text);
     listing_done(&handle->listing);
     store_object_unref(handle->object);
+    store_zip_unref(handle->zip);
     lock_acquire(&tree->lock);
     list_remove(&handle->link);
     if (handle->spool) {
@@ -218,6 +224,7 @@ void tree_free(struct tree *tree)
     free_handles(tree);
     free_spools(tree);
     node_free_all(tree);
+    groups_free(tree->groups);
     lock_done(&tree->lock);
     free(tree);
 }
@@ -251,7 +258,8 @@ int tree_open(struct tree *tree, uint64_t ino, int flags, pid_t pid, struct hand
     if (r < 0)
         return r;
     *ret_open = (struct tree_open){ .is_live = true };
-    handle->opener = spool_thread_group(pid);
+    handle->opener = process_group(pid);
+    handle->may_write = (flags & O_ACCMODE) != O_RDONLY;
     if (S_ISDIR(handle->spec->mode))
         r = err_set(err, EISDIR, "is a directory");
     else if ((flags & O_ACCMODE) != O_RDONLY && !(handle->spec->mode & S_IWUSR))

@@ -20,6 +20,7 @@
 
 #include "model/digest.h"
 #include "model/query.h"
+#include "store/store.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 
@@ -27,12 +28,12 @@ enum { TREE_NEED = 100 }; /* no outcome of another layer, so that none passes fo
 enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100 };
 
 struct cache;
-struct store;
 
 struct tree_config {
     struct cache *cache;
     struct store *store;
-    bool resubmit; /* a changed rule is sent at close, not kept as a draft */
+    bool resubmit;               /* a changed rule is sent at close, not kept as a draft */
+    struct store_zip_config zip; /* of zips/; the password is borrowed */
 };
 
 struct tree;
@@ -101,14 +102,22 @@ CHECKED int tree_create(struct tree *tree, uint64_t parent, const char *name, in
 /* Short only at the end. TREE_NEED: a change (the `wait` file). */
 CHECKED int tree_read(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
                       struct need *ret_need, struct err *err);
+
+/* TREE_NEED: the verdict of a command; it is under way, and must not be written again when the need is met. */
 CHECKED int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const void *from, size_t n,
-                       struct err *err);
+                       struct need *ret_need, struct err *err);
 
 /* close(2) by `pid`. TREE_NEED: the submission, whose verdict is that of close(). */
 CHECKED int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err);
 
 /* The last close. TREE_NEED: a submission that nobody waits for. The handle is gone in any case. */
 CHECKED int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need, struct err *err);
+
+/* Makes a search of one pattern. TREE_NEED: its submission; it is under way, and made when the need is met. */
+CHECKED int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, struct need *ret_need, struct err *err);
+
+/* Forgets a search that was made by mkdir, or a request. */
+CHECKED int tree_rmdir(struct tree *tree, uint64_t parent, const char *name, struct err *err);
 
 CHECKED int tree_unlink(struct tree *tree, uint64_t parent, const char *name, struct err *err);
 
@@ -144,5 +153,9 @@ uint64_t tree_wait_changes(struct tree *tree, uint64_t seen, int64_t wait_ms);
 
 /* Makes everything that waits for the service end with ECANCELED. */
 void tree_cancel(struct tree *tree);
+
+/* The whole tree in words: a line "path<TAB>what it is" for each row of the table. Needs no mount. */
+struct buf;
+void tree_describe(struct buf *text);
 
 bool need_equal(const struct need *a, const struct need *b);

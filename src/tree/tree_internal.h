@@ -20,28 +20,43 @@ enum { TREE_ABSENT = 101 }; /* internal outcome: no such name */
 #define FOREVER_MS (1000LL * 60 * 60 * 24 * 365)
 
 enum {
-    TREE_TEXT_MAX = 256 << 20, /* bytes of a generated file */
-    TREE_SPOOLS_MAX = 1024,    /* files of the user that are in memory */
-    TREE_SUBJECT_MAX = 255,    /* bytes of a subject's text */
-    TREE_PAGE = 512,           /* results read at a time */
+    TREE_TEXT_MAX = 256 << 20,  /* bytes of a generated file */
+    TREE_SPOOLS_MAX = 1024,     /* files of the user that are in memory */
+    TREE_SUBJECT_MAX = 255,     /* bytes of a subject's text */
+    TREE_COMMAND_MAX = 1 << 20, /* bytes of one command */
+    TREE_PAGE = 512,            /* results read at a time */
 };
 
 enum subject_kind {
     SUBJECT_NONE,
     SUBJECT_DIGEST,  /* a sample */
-    SUBJECT_ENTRY,   /* text: the name of a hunt */
+    SUBJECT_ENTRY,   /* text: the name of a hunt, a search, a download */
     SUBJECT_REQUEST, /* text: a request id */
+    SUBJECT_GROUP,   /* some results of a request. text: its id; digest: of the value that they share */
     SUBJECT_FILE,    /* text: the name of a user's file */
 };
 
 struct subject {
     enum subject_kind kind;
-    enum store_dir dir;
+    enum store_dir dir;     /* of entries and files */
+    enum store_group group; /* of groups */
     struct digest digest;
     char text[TREE_SUBJECT_MAX + 1];
 };
 
 struct node_ops;
+
+enum { USER_SUFFIXES_MAX = 3 };
+
+/* A directory in which the user writes (tree_name.c). */
+struct user_dir {
+    enum store_dir dir;
+    const char *suffixes[USER_SUFFIXES_MAX]; /* of what is submitted, in any case; the rest is NULL */
+    const char *wants;                       /* the refusal of any other name */
+    bool has_defaults;                       /* a file .defaults */
+    bool has_patterns;                       /* mkdir 'ascii:…' */
+    bool is_free;                            /* costs nothing, so a change is sent like what is new */
+};
 
 struct node_spec {
     const char *name;           /* a fixed name, or NULL and … */
@@ -52,10 +67,11 @@ struct node_spec {
     const struct node_spec *children;
     size_t n_children;
     uint32_t mode;
-    int64_t ttl_ms;      /* of entry and attributes */
-    bool is_unlisted;    /* can be opened, is not listed */
-    bool is_per_request; /* a directory of immutable results: another request, another inode */
-    bool is_writable;    /* the user may create files here */
+    int64_t ttl_ms;              /* of entry and attributes */
+    bool is_unlisted;            /* can be opened, is not listed */
+    bool is_per_request;         /* a directory of immutable results: another request, another inode */
+    const struct user_dir *user; /* of a directory in which the user writes; of rows inside, whose they are */
+    enum store_group group;      /* of the grouped views */
 };
 
 #define CHILDREN(rows) .children = (rows), .n_children = ARRAY_SIZE(rows)
@@ -67,6 +83,7 @@ struct node {
     uint64_t n_lookups;
     enum subject_kind kind;
     enum store_dir dir;
+    enum store_group group;
     struct digest digest;
     char text[]; /* the subject's, "" for a digest */
 };
@@ -111,8 +128,9 @@ struct handle {
     uint64_t ino;
     struct subject subject;
     struct buf text;             /* a generated file, as it was at open */
-    struct store_object *object; /* a sample */
-    struct spool *spool;         /* a user's file */
+    struct store_object *object; /* a sample, an archive */
+    struct store_zip *zip;
+    struct spool *spool; /* a user's file */
     bool may_write;
     bool is_append;
     pid_t opener; /* thread group that opened it for writing */
@@ -127,8 +145,8 @@ struct handle {
 
 struct node_ops {
     /* Rows without a fixed name: the subject that `name` means in directory `parent`, or TREE_ABSENT. */
-    int (*find)(struct tree *tree, const struct subject *parent, const char *name, struct subject *ret_subject,
-                struct err *err);
+    int (*find)(struct tree *tree, const struct subject *parent, const struct node_spec *spec, const char *name,
+                struct subject *ret_subject, struct err *err);
     /* Rows with a fixed name that do not always exist: 0 or TREE_ABSENT. */
     int (*exists)(struct tree *tree, const struct subject *subject, struct err *err);
     /* Size and mtime; the rest is filled before. `is_lookup`: never TREE_NEED, a provisional answer with no time to
@@ -143,6 +161,11 @@ struct node_ops {
                 struct err *err);
     int (*read)(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
                 struct need *ret_need, struct err *err);
+    /* One write(2) to a file that takes words. TREE_NEED: what its verdict waits for; the words are not seen again. */
+    int (*command)(struct tree *tree, const struct subject *subject, char *words, struct need *ret_need,
+                   struct err *err);
+    /* rmdir(2) of this. */
+    int (*remove)(struct tree *tree, const struct subject *subject, struct err *err);
     /* Names of the rows without a fixed name. */
     int (*list)(struct tree *tree, const struct subject *subject, const struct node_spec *spec, struct listing *listing,
                 struct err *err);
@@ -157,7 +180,8 @@ struct tree {
     struct map nodes; /* by inode number */
     struct list spools;
     size_t n_spools;
-    struct list handles; /* all that are open: an unmount by force releases none of them */
+    struct list handles;   /* all that are open: an unmount by force releases none of them */
+    struct groups *groups; /* dir_groups.c */
 };
 
 /* ---- tree_node.c; all with tree->lock held ---- */
@@ -179,6 +203,10 @@ uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *
  */
 CHECKED int subject_below(struct tree *tree, const struct node_spec *spec, struct subject *subject, struct err *err);
 
+/* The row and subject that `name` means below `parent`, or TREE_ABSENT. */
+CHECKED int tree_find_child(struct tree *tree, uint64_t parent, const char *name, const struct node_spec **ret_spec,
+                            struct subject *ret_subject, struct err *err);
+
 /* A copy of what a node is, made under the lock, so that work goes on without it. False: unknown number. */
 bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject);
 
@@ -191,6 +219,9 @@ struct view {
     bool has_request;
     struct store_entry entry;
     struct store_request request;
+    enum query_kind kind;
+    bool has_progress; /* of a multi-download that is being fetched or unpacked */
+    struct cache_progress progress;
 };
 
 /* TREE_ABSENT: neither entry nor request. */
@@ -198,6 +229,9 @@ CHECKED int view_load(struct tree *tree, const struct subject *subject, struct v
 
 /* The status line without its newline. */
 void view_status(const struct view *view, char *ret_line, size_t room);
+
+/* When it changed last, for mtime. */
+int64_t view_changed(const struct view *view);
 
 /* True when nothing will change by itself any more. */
 bool view_is_over(const struct view *view);
@@ -211,46 +245,101 @@ void spool_unlink_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree-
 /* Frees it when it is neither open nor worth keeping: unlinked, or what it holds is on disk. */
 void spool_drop_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->lock);
 
-/* "wiper.yar" → "wiper", ".yar"; false: not a name that can be submitted. */
-bool spool_is_final(const char *name, char *ret_base, const char **ret_suffix);
-
-/* A temporary name of some editor or tool. */
-bool spool_is_scratch(const char *name);
-
-/* The user's directory that `parent` is; EROFS for any other. */
-CHECKED int spool_dir(struct tree *tree, uint64_t parent, enum store_dir *ret_dir, struct err *err);
-
-/* Puts the text of a final name on disk; TREE_NEED: it must be sent. `is_draft`: keep it, whatever it is, and send
- * nothing. */
-CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, bool is_draft,
-                         struct need *ret_need, struct err *err);
-
-/* Whether `name` may be made: EINVAL, ENAMETOOLONG, or EEXIST for what would be in its way. */
-CHECKED int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, struct err *err);
-
 /* The spool to write into, with one more opener: the one there is, or a new one with the text `disk` (may be NULL). */
 CHECKED int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, bool truncate,
                        struct spool **ret_spool, struct err *err);
 
-/* The text on disk of a rule's file. TREE_ABSENT: there is none. */
+/* ---- tree_name.c: what a name in a user's directory means ---- */
+
+#define USER_DEFAULTS ".defaults"
+
+enum user_name_kind {
+    NAME_NONE,     /* nothing of this name can be made here */
+    NAME_FINAL,    /* it is submitted */
+    NAME_DEFAULTS, /* .defaults */
+    NAME_SCRATCH,  /* a temporary of some editor or tool */
+};
+
+/* "wiper.yar" is "wiper" and ".yar". */
+struct user_name {
+    enum user_name_kind kind;
+    char base[STORE_NAME_MAX + 1];
+    const char *suffix; /* inside the name that was parsed */
+};
+
+extern const struct user_dir user_dirs[STORE_DOWNLOADS + 1];
+enum user_name_kind user_name(enum store_dir dir, const char *name, struct user_name *ret_name);
+
+/* Why a name is NAME_NONE. */
+int user_name_refuse(enum store_dir dir, const char *name, struct err *err);
+
+/* ---- tree_commit.c ---- */
+
+/* The user's directory that `parent` is; EROFS for any other. */
+CHECKED int user_dir_of(struct tree *tree, uint64_t parent, const struct user_dir **ret_dir, struct err *err);
+
+/* Puts a text on disk; TREE_NEED: it must be sent. `is_draft`: keep it, whatever it is, and send nothing. */
+CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, bool is_draft,
+                         struct need *ret_need, struct err *err);
+
+/* Sends a file that is on disk already; what costs nothing new is not asked again. */
+CHECKED int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, struct need *ret_need,
+                           struct err *err);
+
+/* Whether `name` may be made: EINVAL, ENAMETOOLONG, or EEXIST for what would be in its way. */
+CHECKED int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, struct err *err);
+
+/* The text on disk of a user's file. TREE_ABSENT: there is none. */
 CHECKED int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err);
+
+/* Forgets an entry and what is in memory of its file; its requests stay. */
+CHECKED int user_forget(struct tree *tree, const struct store_entry *entry, struct err *err);
+
+/* Forgets a request; one that is asked for again is adopted again. */
+CHECKED int request_forget(struct tree *tree, const struct store_request *request, struct err *err);
+
+/* ---- tree_process.c ---- */
 
 /* True when the process is ending because of a signal (PF_SIGNALED, proc(5) stat field 9): its close is not the user's.
  */
-bool spool_is_killed(pid_t pid);
+bool process_is_killed(pid_t pid);
 
 /* True when the process has another descriptor of inode `ino`, last known as `name`: a shell that dup'd it and is not
  * done. */
-bool spool_is_open_elsewhere(pid_t pid, const char *name, uint64_t ino);
+bool process_has_open(pid_t pid, const char *name, uint64_t ino);
 
 /* The thread group of a thread; `pid` itself when /proc does not tell. */
-pid_t spool_thread_group(pid_t pid);
+pid_t process_group(pid_t pid);
+
+/* ---- dir_groups.c ---- */
+struct groups; /* the grouped views that were looked at last */
+void groups_free(struct groups *groups);
+
+/* Results as samples or metadata, of a request or of one group of it. */
+CHECKED int list_results(struct tree *tree, const struct subject *subject, const struct node_spec *spec,
+                         struct listing *listing, struct err *err);
+
+/* The digest that a name means, "<sha256>" with or without the row's suffix, if it is in this directory. */
+CHECKED int find_by_digest(struct tree *tree, const struct subject *parent, const struct node_spec *spec,
+                           const char *name, struct subject *ret_subject, struct err *err);
+
+/* Reads handle->object. */
+CHECKED int read_object(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
+                        struct need *need, struct err *err);
+
+/* 0 once the request is done, so that nobody takes a part for the whole. */
+CHECKED int exists_when_done(struct tree *tree, const struct subject *subject, struct err *err);
+
+/* True when the sample belongs to the group. */
+CHECKED int group_has(const struct subject *group, const struct sample *sample, bool *ret_has, struct err *err);
 
 /* ---- rows' operations, one file per kind ---- */
 extern const struct node_ops file_readme, file_quotas, file_quotas_json, file_status;
-extern const struct node_ops dir_hunts, file_rule, file_scratch;
+extern const struct node_ops dir_entries, file_final, file_defaults, file_scratch;
 extern const struct node_ops dir_requests;
 extern const struct node_ops dir_samples, dir_metadata, file_sample, file_metadata, dir_result_samples,
     dir_result_metadata;
 extern const struct node_ops view_rule, view_options, view_state, view_id, view_error, view_results_tsv,
-    view_results_jsonl, view_response, view_hashes, view_sums, file_wait;
+    view_results_jsonl, view_response, view_hashes, view_sums, view_query, view_note, view_runs, view_missing,
+    file_wait, file_ctl, file_archive, file_zip;
+extern const struct node_ops dir_groups, dir_group;

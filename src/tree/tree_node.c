@@ -46,7 +46,8 @@ static bool is_same(const struct node *node, const struct node_spec *spec, const
         return false;
     if (node->kind == SUBJECT_DIGEST)
         return digest_equal(&node->digest, &subject->digest);
-    return node->dir == subject->dir && strcmp(node->text, subject->text) == 0;
+    return node->dir == subject->dir && node->group == subject->group &&
+           digest_equal(&node->digest, &subject->digest) && strcmp(node->text, subject->text) == 0;
 }
 
 static struct node *make_locked(struct tree *tree, const struct node_spec *spec, const struct subject *subject,
@@ -61,6 +62,7 @@ static struct node *make_locked(struct tree *tree, const struct node_spec *spec,
     node->ino = ino;
     node->kind = subject->kind;
     node->dir = subject->dir;
+    node->group = subject->group;
     node->digest = subject->digest;
     memcpy(node->text, subject->text, n);
     if (!map_add(&tree->nodes, &node->by_ino, map_hash_u64(ino))) {
@@ -117,6 +119,7 @@ bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spe
         *ret_spec = node->spec;
         ret_subject->kind = node->kind;
         ret_subject->dir = node->dir;
+        ret_subject->group = node->group;
         ret_subject->digest = node->digest;
         memcpy(ret_subject->text, node->text, strlen(node->text) + 1);
     }

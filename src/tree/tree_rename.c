@@ -12,32 +12,34 @@
 
 #include "util/text.h"
 
+/* An entry's file, or one that is only in memory. */
 int tree_unlink(struct tree *tree, uint64_t parent, const char *name, struct err *err)
 {
+    const struct user_dir *user;
     struct store_entry entry;
+    struct user_name parsed;
     struct spool *spool;
-    char base[TREE_NAME_MAX + 1];
-    const char *suffix;
-    enum store_dir dir;
     bool was_there;
-    int r = spool_dir(tree, parent, &dir, err);
+    int r = user_dir_of(tree, parent, &user, err);
 
     if (r < 0)
         return r;
+    if (user_name(user->dir, name, &parsed) == NAME_DEFAULTS)
+        return store_defaults_put(tree->store, user->dir, "", 0, err); /* the built-in ones again */
     lock_acquire(&tree->lock);
-    spool = spool_find_locked(tree, dir, name);
+    spool = spool_find_locked(tree, user->dir, name);
     was_there = spool && !spool->is_gone;
     if (spool) {
         spool_unlink_locked(tree, spool);
         spool_drop_locked(tree, spool);
     }
     lock_release(&tree->lock);
-    if (!spool_is_final(name, base, &suffix))
-        return was_there ? 0 : err_set(err, ENOENT, "no such file");
-    r = store_entry_get(tree->store, dir, base, &entry, err);
-    if (r == STORE_ABSENT || (r == 0 && strcmp(entry.suffix, suffix) != 0))
-        return was_there ? 0 : err_set(err, ENOENT, "no such file");
-    return r < 0 ? r : store_entry_delete(tree->store, entry.row, err);
+    r = parsed.kind == NAME_FINAL ? store_entry_get(tree->store, user->dir, parsed.base, &entry, err) : STORE_ABSENT;
+    if (r == 0 && strcmp(entry.suffix, parsed.suffix) == 0)
+        return user_forget(tree, &entry, err);
+    if (r < 0)
+        return r;
+    return was_there ? 0 : err_set(err, ENOENT, "no such file");
 }
 
 /* The text that `name` has now, from memory or disk. TREE_ABSENT: no such file. */
@@ -82,14 +84,13 @@ static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, c
 /* The old name is empty-handed now: scratch vanishes, a rule's file hides until it is written again. */
 static int leave(struct tree *tree, enum store_dir dir, const char *name, struct err *err)
 {
-    char base[TREE_NAME_MAX + 1];
-    const char *suffix;
+    struct user_name parsed;
     struct spool *spool;
     int r = 0;
 
     lock_acquire(&tree->lock);
     spool = spool_find_locked(tree, dir, name);
-    if (spool_is_final(name, base, &suffix)) {
+    if (user_name(dir, name, &parsed) == NAME_FINAL) {
         if (!spool)
             r = spool_new_locked(tree, dir, name, &spool, err);
         if (r == 0) {
@@ -110,23 +111,22 @@ static int rename_entry(struct tree *tree, enum store_dir dir, const char *name,
 {
     struct store_entry entry;
     struct store_entry there;
-    char base[TREE_NAME_MAX + 1];
-    char new_base[TREE_NAME_MAX + 1];
-    const char *suffix;
-    const char *new_suffix;
+    struct user_name parsed;
+    struct user_name new_parsed;
     struct spool *spool;
     int r;
 
-    if (!spool_is_final(name, base, &suffix) || !spool_is_final(new_name, new_base, &new_suffix))
+    if (user_name(dir, name, &parsed) != NAME_FINAL || user_name(dir, new_name, &new_parsed) != NAME_FINAL)
         return TREE_ABSENT;
-    r = store_entry_get(tree->store, dir, base, &entry, err);
+    r = store_entry_get(tree->store, dir, parsed.base, &entry, err);
     if (r != 0)
         return r == STORE_ABSENT ? TREE_ABSENT : r;
-    r = strcmp(base, new_base) == 0 ? STORE_ABSENT : store_entry_get(tree->store, dir, new_base, &there, err);
+    r = strcmp(parsed.base, new_parsed.base) == 0 ? STORE_ABSENT
+                                                  : store_entry_get(tree->store, dir, new_parsed.base, &there, err);
     if (r == 0) /* what had the new name is replaced, as rename(2) says; its request stays in requests/ */
         r = store_entry_delete(tree->store, there.row, err);
     if (r >= 0)
-        r = store_entry_rename(tree->store, entry.row, new_base, new_suffix, err);
+        r = store_entry_rename(tree->store, entry.row, new_parsed.base, new_parsed.suffix, err);
     if (r < 0)
         return r;
     lock_acquire(&tree->lock);
@@ -186,23 +186,47 @@ static bool rename_open_file(struct tree *tree, enum store_dir dir, const char *
     return is_open;
 }
 
+/* Both are in one directory of the user's. */
+static int common_dir(struct tree *tree, uint64_t parent, uint64_t new_parent, enum store_dir *ret_dir, struct err *err)
+{
+    const struct user_dir *user;
+    const struct user_dir *new_user;
+    int r = user_dir_of(tree, parent, &user, err);
+
+    if (r == 0)
+        r = user_dir_of(tree, new_parent, &new_user, err);
+    if (r == 0 && user != new_user)
+        r = err_set(err, EXDEV, "another directory");
+    if (r == 0)
+        *ret_dir = user->dir;
+    return r;
+}
+
+/* Onto a name that is committed, or onto scratch; then the old name is left. */
+static int move_text(struct tree *tree, enum store_dir dir, const char *name, const char *new_name,
+                     const struct buf *text, struct need *need, struct err *err)
+{
+    struct user_name parsed;
+    int r = user_name(dir, new_name, &parsed) == NAME_SCRATCH ? to_scratch(tree, dir, new_name, text, err)
+                                                              : rename_to_final(tree, dir, new_name, text, need, err);
+
+    if (r == 0 && strcmp(name, new_name) != 0)
+        r = leave(tree, dir, name, err);
+    return r;
+}
+
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
                 bool is_exclusive, struct need *ret_need, struct err *err)
 {
-    struct buf text = BUF_INIT(QUERY_RULE_MAX);
-    struct buf there = BUF_INIT(QUERY_RULE_MAX);
-    char base[TREE_NAME_MAX + 1];
-    const char *suffix;
+    cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
+    cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
     enum store_dir dir;
-    enum store_dir new_dir;
-    int r = spool_dir(tree, parent, &dir, err);
+    int r = common_dir(tree, parent, new_parent, &dir, err);
 
-    if (r == 0)
-        r = spool_dir(tree, new_parent, &new_dir, err);
+    if (r == 0 && strlen(new_name) > TREE_NAME_MAX)
+        r = err_set(err, ENAMETOOLONG, "a name of more than %d bytes", TREE_NAME_MAX);
     if (r < 0)
         return r;
-    if (dir != new_dir || strlen(new_name) > TREE_NAME_MAX)
-        return dir != new_dir ? err_set(err, EXDEV, "another directory") : err_set(err, ENAMETOOLONG, "a long name");
     r = current_text(tree, dir, name, &text, err);
     if (r == TREE_ABSENT)
         r = err_set(err, ENOENT, "no such file");
@@ -214,13 +238,5 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         r = rename_entry(tree, dir, name, new_name, err);
     if (r == TREE_ABSENT && rename_open_file(tree, dir, name, new_name))
         r = 0;
-    if (r == TREE_ABSENT) {
-        r = spool_is_final(new_name, base, &suffix) ? rename_to_final(tree, dir, new_name, &text, ret_need, err)
-                                                    : to_scratch(tree, dir, new_name, &text, err);
-        if (r == 0 && strcmp(name, new_name) != 0)
-            r = leave(tree, dir, name, err);
-    }
-    buf_done(&text);
-    buf_done(&there);
-    return r;
+    return r == TREE_ABSENT ? move_text(tree, dir, name, new_name, &text, ret_need, err) : r;
 }

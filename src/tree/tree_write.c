@@ -10,42 +10,24 @@
 #include "util/clock.h"
 #include "util/text.h"
 
-/* The row of a user's file by its name, and its subject. */
-static const struct node_spec *file_row(enum store_dir dir, const char *name, const struct node_spec *in_dir,
-                                        struct subject *ret_subject)
-{
-    char base[TREE_NAME_MAX + 1];
-    const char *suffix;
-    const struct node_ops *ops = spool_is_final(name, base, &suffix) ? &file_rule : &file_scratch;
-
-    *ret_subject = (struct subject){ .kind = SUBJECT_FILE, .dir = dir };
-    (void)text_copy(ret_subject->text, sizeof ret_subject->text, name); /* same limit */
-    for (size_t i = 0; i < in_dir->n_children; i++)
-        if (in_dir->children[i].ops == ops)
-            return &in_dir->children[i];
-    return NULL;
-}
-
 int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags, pid_t pid, struct tree_attr *ret_attr,
                 struct handle **ret_handle, struct err *err)
 {
-    const struct node_spec *spec;
-    struct subject subject;
     struct tree_open opened;
     struct need need = { 0 };
     struct spool *spool = NULL;
+    const struct user_dir *user;
     enum store_dir dir;
-    int r = spool_dir(tree, parent, &dir, err);
+    int r = user_dir_of(tree, parent, &user, err);
 
     if (r < 0)
         return r;
     if (strlen(name) > TREE_NAME_MAX)
         return err_set(err, ENAMETOOLONG, "a name of more than %d bytes", TREE_NAME_MAX);
+    dir = user->dir;
     r = spool_may_create(tree, dir, name, err);
     if (r < 0)
         return r;
-    (void)node_copy(tree, parent, &spec, &subject); /* spool_dir() has just seen it */
-    spec = file_row(dir, name, spec, &subject);
     lock_acquire(&tree->lock);
     spool = spool_find_locked(tree, dir, name);
     if (spool && !spool->is_gone && (flags & O_EXCL))
@@ -70,12 +52,29 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags,
     return r;
 }
 
-int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const void *from, size_t n, struct err *err)
+/* One write is one command, so that its verdict is what write() says: a shell reports that, but not a failed close. */
+static int command(struct tree *tree, const struct handle *handle, const void *from, size_t n, struct need *ret_need,
+                   struct err *err)
+{
+    cleanup_(buf_done) struct buf words = BUF_INIT(TREE_COMMAND_MAX);
+    int r;
+
+    if (memchr(from, '\0', n))
+        return err_set(err, EINVAL, "a NUL byte is no word");
+    buf_append(&words, from, n);
+    r = buf_check(&words, err, "the command");
+    return r < 0 ? r : handle->spec->ops->command(tree, &handle->subject, words.data, ret_need, err);
+}
+
+int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const void *from, size_t n,
+               struct need *ret_need, struct err *err)
 {
     struct spool *spool = handle->spool;
     size_t end;
     int r = 0;
 
+    if (handle->may_write && handle->spec->ops->command && n > 0)
+        return command(tree, handle, from, n, ret_need, err);
     if (!spool || !handle->may_write)
         return err_set(err, EBADF, "not open for writing");
     lock_acquire(&tree->lock);
@@ -126,6 +125,14 @@ int tree_is_writable(struct tree *tree, uint64_t ino, struct err *err)
     return spec->mode & S_IWUSR ? 0 : err_set(err, EROFS, "this cannot be changed");
 }
 
+static bool takes_commands(struct tree *tree, uint64_t ino)
+{
+    const struct node_spec *spec;
+    struct subject subject;
+
+    return node_copy(tree, ino, &spec, &subject) && spec->ops && spec->ops->command;
+}
+
 int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct err *err)
 {
     struct need need = { 0 };
@@ -136,12 +143,12 @@ int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_
 
     if (r < 0 || (handle && handle->spool))
         return r < 0 ? r : truncate_spool(tree, handle->spool, size, err);
+    if (takes_commands(tree, ino))
+        return 0; /* `echo run > ctl` begins so */
     r = tree_open(tree, ino, O_WRONLY, 0, &opened, &how, &need, err);
     if (r != 0)
         return r < 0 ? r : err_set(err, EIO, "a user's file that is not at hand");
     r = truncate_spool(tree, opened->spool, size, err);
-    if (size == 0 && r == 0)
-        opened->spool->is_dirty = false; /* `: > x.yar`: an empty file is never sent */
     if (r < 0)
         (void)tree_release(tree, opened, &need, &ignored); /* the first error counts */
     else
@@ -149,15 +156,22 @@ int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_
     return r == TREE_NEED ? 0 : r; /* the poller sends what is queued */
 }
 
-/* Takes a dirty text that can be submitted out of its spool. Returns 1 when there is one, -EFBIG when it is a part. */
+/* An empty file is never sent; empty defaults are the built-in ones again. */
+static bool is_to_commit(const struct spool *spool)
+{
+    struct user_name name;
+    enum user_name_kind kind = user_name(spool->dir, spool->name, &name);
+
+    return spool->is_dirty && spool->is_linked && (kind == NAME_DEFAULTS || (kind == NAME_FINAL && spool->text.n > 0));
+}
+
+/* Takes a dirty text that is for the disk out of its spool. Returns 1 when there is one, -EFBIG when it is a part. */
 static int take_text(struct tree *tree, struct spool *spool, char *ret_name, struct buf *ret_text, struct err *err)
 {
-    char base[TREE_NAME_MAX + 1];
-    const char *suffix;
     int r = 0;
 
     lock_acquire(&tree->lock);
-    if (spool->is_dirty && spool->is_linked && spool->text.n > 0 && spool_is_final(spool->name, base, &suffix)) {
+    if (is_to_commit(spool)) {
         if (spool->is_broken)
             r = err_set(err, EFBIG, "'%s' was not written whole: nothing is sent", spool->name);
         else
@@ -178,8 +192,7 @@ static bool is_the_close(const struct handle *handle, pid_t pid)
 {
     if (pid == 0)
         return true;
-    return spool_thread_group(pid) == handle->opener &&
-           !spool_is_open_elsewhere(handle->opener, handle->spool->name, handle->ino);
+    return process_group(pid) == handle->opener && !process_has_open(handle->opener, handle->spool->name, handle->ino);
 }
 
 int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err)
@@ -195,11 +208,11 @@ int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need 
     if (taken > 0) {
         r = buf_check(&text, err, "the file");
         if (r == 0)
-            r = spool_commit(tree, handle->spool->dir, name, &text, spool_is_killed(pid), ret_need, err);
+            r = spool_commit(tree, handle->spool->dir, name, &text, process_is_killed(pid), ret_need, err);
     } else if (pid) { /* at the last close whoever wrote a part has been told */
         r = taken;
     }
-    if (taken > 0 && r < 0) {
+    if (taken > 0 && r < 0 && r != -EINVAL) {
         lock_acquire(&tree->lock);
         handle->spool->is_dirty = true; /* not on disk: the next close tries again */
         lock_release(&tree->lock);

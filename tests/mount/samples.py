@@ -50,6 +50,7 @@ class Zoo:
         self.labels = directory.with_name("labels.tsv")
         self.marker = f"marker of one sample {os.urandom(16).hex()}"
         self._samples: dict[str, Sample] = {}
+        self._labels = dict(LABELS)
         noise = random.Random(1)
 
         for program in ELF_PROGRAMS:
@@ -79,11 +80,17 @@ class Zoo:
         return next(sample for sample in self if sample.sha256 == sha256)
 
     def add(self, name: str, content: bytes) -> Sample:
+        """One more file; label() says more about it."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         self._samples[name] = Sample(path, hashlib.sha256(content).hexdigest(), len(content))
         return self._samples[name]
+
+    def label(self, name: str, label: str, family: str, first_seen: str) -> None:
+        """What labels.tsv says about a sample."""
+        self._labels[name] = (label, family, first_seen)
+        self._write_labels()
 
     def _copy(self, name: str, to: str) -> None:
         path = self.directory / to
@@ -92,5 +99,5 @@ class Zoo:
 
     def _write_labels(self) -> None:
         rows = ["sha256\tlabel\tfamily\tfirst_seen"]
-        rows += ["\t".join((self[name].sha256, *LABELS[name])) for name in LABELS]
+        rows += ["\t".join((self[name].sha256, *labels)) for name, labels in self._labels.items()]
         self.labels.write_text("\n".join(rows) + "\n")

@@ -11,7 +11,7 @@ from samples import LABELS
 TSV_COLUMNS = "sha256 filetype filesize first_seen label family md5 sha1 state".split()
 JSON_FIELDS = {"sha256", "sha1", "md5", "filesize", "first_seen", "filetype", "label", "family", "samples"}
 LAYOUT = {"rule.yar", "options", "status", "id", "results.tsv", "results.jsonl", "response.json", "hashes.txt",
-          "SHA256SUMS", "samples", "metadata"}
+          "SHA256SUMS", "samples", "metadata", "ctl", "runs.tsv", "by-family", "by-label", "by-type", "by-year"}
 
 
 def found_by_yara(bench: Bench, rule: str) -> list[str]:

@@ -156,7 +156,7 @@ def a_renamed_rule_takes_its_results_along(bench: Bench) -> None:
     reqid = bench.read("hunts/wiper/id")
     bench.run("mv hunts/wiper.yar hunts/other.yar")
     for _ in range(2):
-        same(sorted(os.listdir(bench.root / "hunts")), ["other", "other.yar"])
+        same(sorted(os.listdir(bench.root / "hunts")), [".defaults", "other", "other.yar"])
         same(bench.read("hunts/other/id"), reqid)
         same(bench.read("hunts/other.yar"), rule("wiper"))
         bench.remount()
@@ -169,7 +169,7 @@ def a_removed_rule_is_gone_but_its_request_is_not(bench: Bench) -> None:
     reqid = bench.read("hunts/wiper/id").strip()
     bench.run("rm hunts/wiper.yar")
     for _ in range(2):
-        same(os.listdir(bench.root / "hunts"), [])
+        same(os.listdir(bench.root / "hunts"), [".defaults"])
         same(os.listdir(bench.root / "requests"), [reqid])
         assert bench.read(f"requests/{reqid}/status").startswith("done")
         bench.remount()

@@ -85,8 +85,7 @@ static void a_draft_does_not_change_by_itself(void **state)
     (void)state;
     view.entry.state = STORE_ENTRY_DRAFT;
     check(&view,
-          "draft changed and not sent: the results are those of the rule in rule.yar; copy it under another name "
-          "to send it");
+          "draft changed and not sent: the results are those of what was sent before; `echo run > ctl` sends it");
     assert_true(view_is_over(&view));
 }
 
