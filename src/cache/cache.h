@@ -68,6 +68,12 @@ CHECKED int cache_fetch_bytes(struct cache *cache, const struct digest *digest, 
 /* The user's word that a sample which could not be had, or was damaged, may be asked for and paid for again. */
 CHECKED int cache_forgive(struct cache *cache, const struct digest *digest, struct err *err);
 
+/*
+ * Notes the failure of a read of local bytes: EIO is remembered as the error of the sample and told as an event, once
+ * however many reads of it fail in a row. Returns r. No network.
+ */
+int cache_note_local(struct cache *cache, const struct digest *digest, int r, const struct err *err);
+
 /* Asks for the metadata of at most CACHE_METADATA_MAX digests in one call and notes which of them do not exist. */
 CHECKED int cache_fetch_metadata(struct cache *cache, const struct digest *digests, size_t n, struct err *err);
 
@@ -147,7 +153,7 @@ enum {
 
 /*
  * One more member of an event, by the names that all events share: `name` (what the user called it), `id` (of a
- * request), `sha256`, `status`, `results`, `bytes`, `errno` (err_name()), `reason`, `trace`.
+ * request), `sha256`, `status`, `results`, `bytes`, `service`, `errno` (err_name()), `reason`, `trace`.
  */
 struct cache_word {
     const char *key;  /* a constant, lower case */

@@ -21,17 +21,50 @@ static enum cache_reach reach_for(int code)
     return CACHE_ONLINE;
 }
 
+static const char *const reach_events[] = {
+    [CACHE_UNTRIED] = "",
+    [CACHE_ONLINE] = "online",
+    [CACHE_OFFLINE] = "offline",
+    [CACHE_UNAUTHORIZED] = "unauthorized",
+};
+
+/* The first call that works is what everybody expects, and no news. */
+static bool is_news(enum cache_reach before, enum cache_reach now)
+{
+    return before != now && !(before == CACHE_UNTRIED && now == CACHE_ONLINE);
+}
+
+static void tell(struct cache *cache, enum cache_reach reach, const struct err *err)
+{
+    char place[CACHE_PLACE_MAX];
+
+    api_place(cache->api, place, sizeof place);
+    if (reach == CACHE_ONLINE)
+        CACHE_EVENT(cache, reach_events[reach], CACHE_TEXT("service", place));
+    else
+        CACHE_EVENT(cache, reach_events[reach], CACHE_TEXT("service", place), CACHE_TEXT("errno", err_name(err->code)),
+                    CACHE_TEXT("reason", err->text), CACHE_TEXT("trace", err->trace));
+}
+
 int cache_note(struct cache *cache, int r, const struct err *err)
 {
+    enum cache_reach now = r < 0 ? reach_for(-r) : CACHE_ONLINE;
+    enum cache_reach before;
+
     if (r == -ECANCELED)
         return r;
     lock_acquire(&cache->lock);
-    cache->health.reach = r < 0 ? reach_for(-r) : CACHE_ONLINE;
+    before = cache->health.reach;
+    cache->health.reach = now;
     if (r < 0) {
         cache->health.last = *err;
         cache->health.last_s = clock_now_s();
     }
     lock_release(&cache->lock);
+    if (is_news(before, now)) /* of several threads that notice it at once, one is told so */
+        tell(cache, now, err);
+    if (r == -EDQUOT)
+        cache_refused(cache, err);
     return r;
 }
 

@@ -116,8 +116,10 @@ struct cache {
     struct cache_quotas quotas;
     struct buf quotas_raw;
     bool has_quotas;
+    char refused[ERR_TEXT_MAX]; /* the last words for a used-up quota, "" when there is something left again */
     struct cache_failure failures[CACHE_FAILURES_MAX]; /* a ring */
     size_t next_failure;
+    struct digest damaged;  /* the last sample whose local bytes were */
     struct buf event_lines; /* those that are kept, whole lines */
     struct cache_events events;
     struct request_id imports[CACHE_IMPORTS_MAX]; /* the first is being imported */
@@ -137,6 +139,9 @@ int cache_note(struct cache *cache, int r, const struct err *err);
 
 /* After something was spent, or was refused for the quota: the next reader of the quotas asks again. */
 void cache_spent(struct cache *cache);
+
+/* The service says that a quota is used up: told once, as long as it says so in the same words. */
+void cache_refused(struct cache *cache, const struct err *err);
 
 /* Adds to one of the counters in cache->health. */
 void cache_count(struct cache *cache, int64_t *counter, int64_t n);

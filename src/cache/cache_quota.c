@@ -1,5 +1,7 @@
 #include "cache/cache_internal.h"
 
+#include <string.h>
+
 #include "util/clock.h"
 #include "util/text.h"
 
@@ -37,7 +39,22 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
     buf_clear(&cache->quotas_raw);
     buf_append(&cache->quotas_raw, buf_text(raw), raw->n);
     cache->has_quotas = true;
+    if (quotas->hunt_count < quotas->hunt_limit && quotas->download_count < quotas->download_limit)
+        cache->refused[0] = '\0';
     lock_release(&cache->lock);
+}
+
+void cache_refused(struct cache *cache, const struct err *err)
+{
+    bool is_news;
+
+    lock_acquire(&cache->lock);
+    is_news = strcmp(cache->refused, err->text) != 0;
+    (void)text_copy(cache->refused, sizeof cache->refused, err->text); /* same size */
+    lock_release(&cache->lock);
+    if (is_news)
+        CACHE_EVENT(cache, "exhausted", CACHE_TEXT("errno", err_name(err->code)), CACHE_TEXT("reason", err->text),
+                    CACHE_TEXT("trace", err->trace));
 }
 
 void cache_spent(struct cache *cache)

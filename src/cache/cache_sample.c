@@ -75,9 +75,13 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
         r = store_writer_commit(steal_ptr(&writer), err);
     if (r == 0)
         r = cache_correct_size(cache, known, intake.n_bytes, err);
-    if (r == 0)
-        cache_count(cache, &cache->health.n_download_bytes, intake.n_bytes);
-    return r;
+    if (r != 0)
+        return r;
+    cache_count(cache, &cache->health.n_downloads, 1);
+    cache_count(cache, &cache->health.n_download_bytes, intake.n_bytes);
+    CACHE_EVENT(cache, "downloaded", CACHE_TEXT("sha256", digest_format(digest).s),
+                CACHE_NUMBER("bytes", intake.n_bytes));
+    return 0;
 }
 
 static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, bool *ret_sent,
@@ -91,10 +95,7 @@ static int download(struct cache *cache, const struct digest *digest, const stru
                                        : download_bytes(cache, digest, known, ret_sent, err);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);
-    if (r < 0)
-        return err_wrap(err, "sample %s", digest_short(digest).s);
-    cache_count(cache, &cache->health.n_downloads, 1);
-    return 0;
+    return r < 0 ? err_wrap(err, "sample %s", digest_short(digest).s) : 0;
 }
 
 /* ---- what was paid for and did not arrive: tried again at most once ---- */
@@ -186,6 +187,13 @@ static int download_once(struct cache *cache, const struct digest *digest, struc
     return r;
 }
 
+/* A download, or local bytes, that cannot be had. */
+static void tell(struct cache *cache, const char *event, const struct digest *digest, const struct err *err)
+{
+    CACHE_EVENT(cache, event, CACHE_TEXT("sha256", digest_format(digest).s), CACHE_TEXT("errno", err_name(err->code)),
+                CACHE_TEXT("reason", err->text), CACHE_TEXT("trace", err->trace));
+}
+
 int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct err *err)
 {
     int fd = -1;
@@ -199,6 +207,26 @@ int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct e
         return r;
     r = download_once(cache, digest, err);
     store_digest_unlock(fd);
+    if (r < 0 && r != -ECANCELED)
+        tell(cache, "failed", digest, err);
+    return r;
+}
+
+int cache_note_local(struct cache *cache, const struct digest *digest, int r, const struct err *err)
+{
+    struct err ignored = { 0 };
+    bool is_news;
+
+    if (r != -EIO)
+        return r;
+    lock_acquire(&cache->lock);
+    is_news = !digest_equal(&cache->damaged, digest);
+    cache->damaged = *digest;
+    lock_release(&cache->lock);
+    if (!is_news)
+        return r;
+    (void)store_sample_put_error(cache->store, digest, err->text, &ignored); /* the event has it too */
+    tell(cache, "damaged", digest, err);
     return r;
 }
 

@@ -21,6 +21,7 @@ enum {
     FS_BACKGROUND_MAX = 64,        /* requests that the kernel may have under way in the background */
     FS_BUFFERS_MAX = 8,            /* idle reply buffers that are kept */
     FS_CALLS_MAX = 100000,         /* parked requests; one more is EBUSY */
+    FS_POLLERS_MAX = 1024,         /* open files that poll(2) waits for; one more is POLLERR */
     FS_ROUNDS_MAX = 4,             /* needs that one call may have, one after the other */
     FS_TICK_MS = 100,              /* how often waiting requests are looked at for signals and time limits */
     FS_OPEN_LIMIT_MS = 60 * 1000,  /* then ETIMEDOUT, while the download goes on */
@@ -87,6 +88,8 @@ struct fs {
     struct list jobs;            /* all jobs, running ones too */
     struct list watchers;        /* calls that wait for a change */
     size_t n_calls;
+    struct list pollers; /* open files that poll(2) waits for */
+    size_t n_pollers;
     bool closed; /* nothing parks any more */
     pthread_t threads[32];
     size_t n_threads;
@@ -108,6 +111,16 @@ void fs_job_background(struct fs *fs, const struct need *need);
 struct fs_call *fs_call_new(struct fs *fs, fuse_req_t req, const char *op, fs_call_run *run, fuse_ino_t ino,
                             const struct fuse_file_info *fi);
 void fs_call_free(struct fs_call *call);
+
+/* ---- fs_poll.c: poll(2) ---- */
+void fs_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
+
+/* After a change: wakes who polls a file that has something to read now. */
+void fs_poll_changed(struct fs *fs);
+
+/* Nobody polls this open file any more: it is about to be released. */
+void fs_poll_forget(struct fs *fs, const struct handle *handle);
+void fs_poll_stop(struct fs *fs);
 
 /* ---- fs_reply.c: the one place that turns a struct err into a reply and a log line ---- */
 void fs_reply_err(fuse_req_t req, const char *op, fuse_ino_t ino, const struct err *err);

@@ -344,8 +344,10 @@ static void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
     struct fs *fs = fs_of(req);
     struct need need = { 0 };
     struct err err = { 0 };
-    int r = tree_release(fs->tree, handle_of(fi), &need, &err);
+    int r;
 
+    fs_poll_forget(fs, handle_of(fi));
+    r = tree_release(fs->tree, handle_of(fi), &need, &err);
     if (r == TREE_NEED)
         fs_job_background(fs, &need);
     if (r < 0)
@@ -467,20 +469,45 @@ static void fs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, con
     fs_reply_code(req, "setxattr", ino, EOPNOTSUPP); /* cp -p and install go on without ACLs */
 }
 
+/* A value or a list of names into a buffer of `size` bytes; size 0 asks how large it has to be. */
+static void reply_xattr(fuse_req_t req, const char *op, fuse_ino_t ino, const struct buf *value, size_t size)
+{
+    if (size == 0)
+        (void)fuse_reply_xattr(req, value->n); /* fails only when the caller is gone */
+    else if (value->n > size)
+        fs_reply_code(req, op, ino, ERANGE);
+    else
+        (void)fuse_reply_buf(req, buf_text(value), value->n); /* fails only when the caller is gone */
+}
+
 static void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-    (void)name;
-    (void)size;
-    fs_reply_code(req, "getxattr", ino, ENODATA); /* not ENOSYS: the kernel would never ask again */
+    struct buf value = { 0 };
+    struct err err = { 0 };
+
+    if (tree_xattr_get(fs_of(req)->tree, ino, name, &value, &err) < 0)
+        fs_reply_err(req, "getxattr", ino, &err); /* never ENOSYS: the kernel would not ask again */
+    else
+        reply_xattr(req, "getxattr", ino, &value, size);
+    buf_done(&value);
 }
 
 static void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-    (void)ino;
-    if (size == 0)
-        (void)fuse_reply_xattr(req, 0); /* fails only when the caller is gone */
+    struct buf names = { 0 };
+    struct err err = { 0 };
+
+    if (tree_xattr_list(fs_of(req)->tree, ino, &names, &err) < 0)
+        fs_reply_err(req, "listxattr", ino, &err);
     else
-        (void)fuse_reply_buf(req, NULL, 0); /* likewise */
+        reply_xattr(req, "listxattr", ino, &names, size);
+    buf_done(&names);
+}
+
+static void fs_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    (void)name;
+    fs_reply_code(req, "removexattr", ino, EOPNOTSUPP); /* as for setting one */
 }
 
 static void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
@@ -545,7 +572,9 @@ const struct fuse_lowlevel_ops fs_ops = {
     .setxattr = fs_op_setxattr,
     .getxattr = fs_op_getxattr,
     .listxattr = fs_op_listxattr,
+    .removexattr = fs_op_removexattr,
     .create = fs_op_create,
+    .poll = fs_op_poll,
     .forget_multi = fs_op_forget_multi,
     .readdirplus = fs_op_readdirplus,
 };

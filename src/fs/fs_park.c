@@ -409,6 +409,7 @@ static void *watch_main(void *closure)
         closed = fs->closed;
         lock_release(&fs->lock);
         run_all(fs, &due);
+        fs_poll_changed(fs);
     }
     return NULL;
 }

@@ -10,7 +10,7 @@
 enum { ST_BLOCK_BYTES = 512, ST_BLKSIZE = 128 * 1024 };
 
 /* What programs meet all the time and nobody needs to read in a log. */
-static const int everyday[] = { ENOENT, EINTR, ENODATA, EOPNOTSUPP, EEXIST };
+static const int everyday[] = { ENOENT, EINTR, ENODATA, EOPNOTSUPP, EEXIST, ERANGE };
 
 static enum log_level level_of(int code)
 {

@@ -154,6 +154,7 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
     lock_init(&fs->buffers.lock, LOCK_FS_BUFFERS);
     list_init(&fs->jobs);
     list_init(&fs->watchers);
+    list_init(&fs->pollers);
     for (int lane = 0; lane < N_LANES; lane++) {
         list_init(&fs->queued[lane]);
         cond_init(&fs->work[lane]);
@@ -193,6 +194,7 @@ int fs_run(struct fs *fs, struct err *err)
         r = serve(fs, err);
     fs_signal_stop(fs);
     fs_park_stop(fs);
+    fs_poll_stop(fs);
     return r;
 }
 

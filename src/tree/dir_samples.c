@@ -156,7 +156,7 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     (void)flags;
     if (r != 0)
         return r;
-    r = store_object_open(tree->store, digest, &handle->object, err);
+    r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);
     if (r < 0)
         return r;
     if (r == 0) {
@@ -174,9 +174,9 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
 int read_object(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
                 struct need *need, struct err *err)
 {
-    (void)tree;
     (void)need; /* open() has seen to it that the bytes are here */
-    return store_object_read(handle->object, offset, to, n, ret_n, err);
+    return cache_note_local(tree->cache, &handle->subject.digest,
+                            store_object_read(handle->object, offset, to, n, ret_n, err), err);
 }
 
 /* ---- listing ---- */

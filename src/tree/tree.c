@@ -302,6 +302,11 @@ int tree_read(struct tree *tree, struct handle *handle, int64_t offset, void *to
     return 0;
 }
 
+enum tree_ready tree_poll(struct tree *tree, struct handle *handle)
+{
+    return handle->spec->ops->poll ? handle->spec->ops->poll(tree, handle) : TREE_READY_ALWAYS;
+}
+
 int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need, struct err *err)
 {
     int r = 0;

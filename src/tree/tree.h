@@ -21,6 +21,7 @@
 #include "model/digest.h"
 #include "model/query.h"
 #include "store/store.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/err.h"
 
@@ -107,6 +108,15 @@ CHECKED int tree_read(struct tree *tree, struct handle *handle, int64_t offset, 
 CHECKED int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const void *from, size_t n,
                        struct need *ret_need, struct err *err);
 
+/* What poll(2) says of an open file. */
+enum tree_ready {
+    TREE_READY_ALWAYS, /* like any regular file */
+    TREE_READY_NOW,    /* there is something to read that this handle has not read yet */
+    TREE_READY_LATER,  /* not now: look again when tree_changes() moved */
+};
+
+enum tree_ready tree_poll(struct tree *tree, struct handle *handle);
+
 /* close(2) by `pid`. TREE_NEED: the submission, whose verdict is that of close(). */
 CHECKED int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err);
 
@@ -133,6 +143,15 @@ CHECKED int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_ha
 CHECKED int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool want_attr, tree_list_sink *sink,
                       void *closure, struct err *err);
 void tree_releasedir(struct tree *tree, struct handle *handle);
+
+/*
+ * Extended attributes, read only and never from the network. The value is raw bytes, also foreign text. ENODATA: this
+ * node has no such attribute; ENOTSUP: nothing here has attributes of this kind (ACLs, labels of security modules).
+ */
+CHECKED int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, struct buf *ret_value, struct err *err);
+
+/* The names of those that have a value, each with its NUL. */
+CHECKED int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *ret_names, struct err *err);
 
 struct tree_statfs {
     int64_t bytes_total; /* of the disk that has the cache */

@@ -141,6 +141,13 @@ struct handle {
     char pending[STORE_ERROR_MAX + 129]; /* a line that was not read whole yet, and where reading goes on */
     size_t at;
     bool is_over;
+    /* the `events` file; offsets are those of struct cache_events */
+    struct {
+        bool is_open;    /* guarded by tree->lock */
+        int64_t base;    /* where the file begins, the same for all who have it open; never changes */
+        int64_t skipped; /* bytes that were dropped before they were read; guarded by lock, like … */
+        int64_t seen;    /* … the end of the last read */
+    } events;
 };
 
 struct node_ops {
@@ -166,6 +173,8 @@ struct node_ops {
                    struct err *err);
     /* rmdir(2) of this. */
     int (*remove)(struct tree *tree, const struct subject *subject, struct err *err);
+    /* As tree_poll(); without it the file is always ready. */
+    enum tree_ready (*poll)(struct tree *tree, struct handle *handle);
     /* Names of the rows without a fixed name. */
     int (*list)(struct tree *tree, const struct subject *subject, const struct node_spec *spec, struct listing *listing,
                 struct err *err);
@@ -334,7 +343,7 @@ CHECKED int exists_when_done(struct tree *tree, const struct subject *subject, s
 CHECKED int group_has(const struct subject *group, const struct sample *sample, bool *ret_has, struct err *err);
 
 /* ---- rows' operations, one file per kind ---- */
-extern const struct node_ops file_readme, file_quotas, file_quotas_json, file_status;
+extern const struct node_ops file_readme, file_quotas, file_quotas_json, file_status, file_metrics, file_events;
 extern const struct node_ops dir_entries, file_final, file_defaults, file_scratch;
 extern const struct node_ops dir_requests;
 extern const struct node_ops dir_samples, dir_metadata, file_sample, file_metadata, dir_result_samples,

@@ -82,3 +82,17 @@ static inline struct store_entry bench_reload(struct bench *bench, int64_t row)
     assert_int_equal(store_entry_get_row(bench->store, row, &entry, &err), 0);
     return entry;
 }
+
+/* How many events there were whose line has this text. */
+static inline int bench_events(struct bench *bench, const char *text)
+{
+    static char lines[64 * KIB];
+    size_t n = 0;
+    int found = 0;
+
+    (void)cache_events_read(bench->cache, 0, lines, sizeof lines - 1, &n); /* from the start: none are dropped */
+    lines[n] = '\0';
+    for (const char *at = lines; (at = strstr(at, text)); at += strlen(text))
+        found++;
+    return found;
+}

@@ -45,6 +45,9 @@ static void a_sample_is_downloaded_once(void **state)
     assert_int_equal(fetch(&bench, &digest), 0);
     assert_true(store_object_exists(bench.store, &digest));
     assert_int_equal(script_count(bench.script, DOWNLOAD), 1);
+    assert_int_equal(bench_events(&bench, "\"event\":\"downloaded\""), 1);
+    assert_int_equal(bench_events(&bench, digest_format(&digest).s), 1);
+    assert_int_equal(bench_events(&bench, "\"bytes\":13"), 1);
     bench_down(&bench);
 }
 
@@ -149,6 +152,75 @@ static void what_the_service_does_not_know_is_remembered(void **state)
     bench_down(&bench);
 }
 
+static void a_download_that_fails_is_an_event_with_its_reason(void **state)
+{
+    const struct script_step steps[] = {
+        TOKEN_FOREVER,
+        { .match = DOWNLOAD,
+          .status = 403,
+          .headers = JSON_TYPE TRACE,
+          .body = "{\"errors\":[{\"code\":403,\"message\":\"no scope\"}]}",
+          .times = -1 },
+    };
+    struct digest digest = digest_of_bytes();
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, steps, ARRAY_SIZE(steps));
+    know(&bench, &digest, 5);
+    assert_int_equal(fetch(&bench, &digest), -EACCES);
+    assert_int_equal(bench_events(&bench, "\"event\":\"failed\",\"sha256\":"), 1);
+    assert_int_equal(bench_events(&bench, "\"event\":\"unauthorized\""), 1);
+    assert_int_equal(bench_events(&bench, "\"errno\":\"EACCES\",\"reason\":\""), 2);
+    assert_int_equal(bench_events(&bench, "no scope\",\"trace\":\"trace-of-header\"}"), 2);
+    bench_down(&bench);
+}
+
+static void a_used_up_quota_is_told_once(void **state)
+{
+    const struct script_step steps[] = {
+        TOKEN_FOREVER,
+        { .match = DOWNLOAD,
+          .status = 429,
+          .headers = JSON_TYPE,
+          .body = "{\"errors\":[{\"code\":429,\"message\":\"Monthly quota exceeded\"}]}",
+          .times = -1 },
+    };
+    struct digest digest = digest_of_bytes();
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, steps, ARRAY_SIZE(steps));
+    know(&bench, &digest, 5);
+    assert_int_equal(fetch(&bench, &digest), -EDQUOT);
+    assert_int_equal(fetch(&bench, &digest), -EDQUOT);
+    assert_int_equal(bench_events(&bench, "\"event\":\"failed\""), 2);
+    assert_int_equal(bench_events(&bench, "\"event\":\"exhausted\""), 1);
+    bench_down(&bench);
+}
+
+static void damage_is_told_once_and_remembered(void **state)
+{
+    const struct script_step steps[] = { TOKEN_FOREVER };
+    struct digest digest = digest_of_bytes();
+    struct store_sample sample;
+    struct bench bench;
+    struct err err = { 0 };
+
+    (void)state;
+    bench_up(&bench, steps, ARRAY_SIZE(steps));
+    know(&bench, &digest, 5);
+    assert_int_equal(err_set(&err, EIO, "the file was cut"), -EIO);
+    assert_int_equal(cache_note_local(bench.cache, &digest, 0, &err), 0);
+    assert_int_equal(bench_events(&bench, "damaged"), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(cache_note_local(bench.cache, &digest, -EIO, &err), -EIO);
+    assert_int_equal(bench_events(&bench, "\"event\":\"damaged\""), 1);
+    assert_int_equal(store_sample_get(bench.store, &digest, &sample, &err), 0);
+    assert_string_equal(sample.error, "the file was cut");
+    bench_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +230,9 @@ int main(void)
         cmocka_unit_test(bad_bytes_are_bought_twice_at_most),
         cmocka_unit_test(a_sample_that_cannot_be_delivered_is_asked_for_once),
         cmocka_unit_test(what_the_service_does_not_know_is_remembered),
+        cmocka_unit_test(a_download_that_fails_is_an_event_with_its_reason),
+        cmocka_unit_test(a_used_up_quota_is_told_once),
+        cmocka_unit_test(damage_is_told_once_and_remembered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+#include "test_cache_bench.h"
+
+static const struct script_step no_calls[] = { TOKEN_FOREVER };
+
+/* A call to the service ended with `code`, 0 for success. */
+static void call_ends(struct bench *bench, int code)
+{
+    struct err err = { 0 };
+    int r = code ? err_set(&err, code, "words") : 0;
+
+    assert_int_equal(cache_note(bench->cache, r, &err), r);
+}
+
+static void the_first_success_is_no_news(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, no_calls, ARRAY_SIZE(no_calls));
+    call_ends(&bench, 0);
+    call_ends(&bench, 0);
+    assert_int_equal(bench_events(&bench, "\"event\""), 0);
+    bench_down(&bench);
+}
+
+static void each_change_of_reach_is_told_once(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, no_calls, ARRAY_SIZE(no_calls));
+    for (int i = 0; i < 3; i++)
+        call_ends(&bench, ENETUNREACH);
+    assert_int_equal(bench_events(&bench, "\"event\":\"offline\""), 1);
+    assert_int_equal(bench_events(&bench, "\"errno\":\"ENETUNREACH\",\"reason\":\"words\""), 1);
+    call_ends(&bench, EKEYREJECTED);
+    call_ends(&bench, EACCES);
+    assert_int_equal(bench_events(&bench, "\"event\":\"unauthorized\""), 1);
+    call_ends(&bench, 0);
+    call_ends(&bench, EDQUOT); /* it answered */
+    assert_int_equal(bench_events(&bench, "\"event\":\"online\",\"service\":\""), 1);
+    bench_down(&bench);
+}
+
+static void a_cancelled_call_says_nothing_about_the_service(void **state)
+{
+    struct cache_health health;
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, no_calls, ARRAY_SIZE(no_calls));
+    call_ends(&bench, ENETUNREACH);
+    call_ends(&bench, ECANCELED);
+    cache_health(bench.cache, &health);
+    assert_int_equal(health.reach, CACHE_OFFLINE);
+    assert_int_equal(bench_events(&bench, "\"event\""), 1);
+    bench_down(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_success_is_no_news),
+        cmocka_unit_test(each_change_of_reach_is_told_once),
+        cmocka_unit_test(a_cancelled_call_says_nothing_about_the_service),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
