@@ -250,15 +250,8 @@ CHECKED static int refuse_unreadable(const struct store_archive_reader *reader, 
     return store_archive_reader_refuse(reason, "damaged in the archive");
 }
 
-/* Where the bytes of a member go, and how many they may be. */
-struct pour {
-    store_archive_sink *sink;
-    void *closure;
-    int64_t may_have_bytes;
-};
-
-CHECKED static int pour(struct store_archive_reader *reader, zip_file_t *file, const struct pour *pour,
-                        struct store_reason *reason, struct err *err)
+CHECKED static int pour(struct store_archive_reader *reader, zip_file_t *file, int64_t max,
+                        const struct store_archive_sink *sink, struct store_reason *reason, struct err *err)
 {
     for (int64_t total = 0;;) {
         zip_int64_t n = zip_fread(file, reader->data, sizeof reader->data);
@@ -267,30 +260,30 @@ CHECKED static int pour(struct store_archive_reader *reader, zip_file_t *file, c
         if (r != 0 || n == 0)
             return r;
         total += n;
-        if (total > pour->may_have_bytes)
-            return store_archive_reader_refuse(reason, "larger than %lld bytes", (long long)pour->may_have_bytes);
+        if (total > max)
+            return store_archive_reader_refuse(reason, "larger than %lld bytes", (long long)max);
         reader->may_unpack_bytes -= n;
         if (reader->may_unpack_bytes < 0)
             return err_set(err, EFBIG, "the archive unpacks to more than %lld bytes", (long long)UNPACK_BYTES_MAX);
-        r = pour->sink(pour->closure, reader->data, (size_t)n, err);
+        r = sink->write(sink->closure, reader->data, (size_t)n, err);
         if (r < 0)
             return r;
     }
 }
 
-int store_archive_reader_read(struct store_archive_reader *reader, size_t index, int64_t expected_bytes,
-                              store_archive_sink *sink, void *closure, struct store_reason *ret_reason, struct err *err)
+int store_archive_reader_read(struct store_archive_reader *reader, size_t index, const struct store_archive_sink *sink,
+                              struct store_reason *ret_reason, struct err *err)
 {
-    struct pour to = { .sink = sink, .closure = closure };
     zip_file_t *file;
-    int r = check_member(reader, index, expected_bytes, &to.may_have_bytes, ret_reason);
+    int64_t max = 0;
+    int r = check_member(reader, index, sink->expected_bytes, &max, ret_reason);
 
     if (r != 0)
         return r;
     file = zip_fopen_index_encrypted(reader->zip, index, 0, reader->config.password);
     if (!file)
         return refuse_unreadable(reader, zip_get_error(reader->zip), ret_reason, err);
-    r = pour(reader, file, &to, ret_reason, err);
+    r = pour(reader, file, max, sink, ret_reason, err);
     (void)zip_fclose(file); /* read-only */
     return r;
 }

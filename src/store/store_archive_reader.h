@@ -31,14 +31,19 @@ size_t store_archive_reader_count(const struct store_archive_reader *reader);
 /* The name of a member: foreign text, never a path. Valid as long as the reader; "" when there is none. */
 const char *store_archive_reader_name(struct store_archive_reader *reader, size_t index);
 
+/* Where the plain bytes of a member go, from the first to the last, and how many there should be. */
+struct store_archive_sink {
+    int (*write)(void *closure, const void *data, size_t n, struct err *err); /* a failure is passed on */
+    void *closure;
+    int64_t expected_bytes; /* 0: unknown. There may be more when the packed size makes that plausible */
+};
+
 /*
- * Gives the plain bytes of a member to `sink`, from the first to the last; a failure of the sink is passed on. The
- * member may have `expected_bytes`, or more when its packed size makes that plausible. STORE_ARCHIVE_REFUSED, with the
- * reason: it is damaged, too large, or packed in a way that is not read; what the sink has got is worth nothing.
+ * Reads a member. STORE_ARCHIVE_REFUSED, with the reason: it is damaged, too large, or packed in a way that is not
+ * read; what the sink has got is worth nothing.
  */
-typedef int store_archive_sink(void *closure, const void *data, size_t n, struct err *err);
-CHECKED int store_archive_reader_read(struct store_archive_reader *reader, size_t index, int64_t expected_bytes,
-                                      store_archive_sink *sink, void *closure, struct store_reason *ret_reason,
+CHECKED int store_archive_reader_read(struct store_archive_reader *reader, size_t index,
+                                      const struct store_archive_sink *sink, struct store_reason *ret_reason,
                                       struct err *err);
 
 /* Sets a reason and returns STORE_ARCHIVE_REFUSED. */

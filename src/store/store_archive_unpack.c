@@ -134,10 +134,13 @@ static int to_hash(void *closure, const void *data, size_t n, struct err *err)
 CHECKED static int store_member(struct unpack *unpack, size_t index, struct want *want, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
+    struct store_archive_sink sink = { .write = to_writer, .expected_bytes = want->size_bytes };
     int r = store_writer_begin(unpack->store, &want->digest, &writer, err);
 
-    if (r == 0)
-        r = store_archive_reader_read(unpack->reader, index, want->size_bytes, to_writer, writer, &want->reason, err);
+    if (r < 0)
+        return r;
+    sink.closure = writer;
+    r = store_archive_reader_read(unpack->reader, index, &sink, &want->reason, err);
     if (r != 0)
         return r;
     r = store_writer_commit(steal_ptr(&writer), err);
@@ -153,11 +156,14 @@ CHECKED static int store_member(struct unpack *unpack, size_t index, struct want
 CHECKED static int hash_member(struct unpack *unpack, size_t index, struct digest *ret_digest, struct err *err)
 {
     cleanup_(digest_stream_freep) struct digest_stream *hash = NULL;
+    struct store_archive_sink sink = { .write = to_hash, .expected_bytes = largest_missing(unpack) };
     struct store_reason reason;
     int r = digest_stream_new(&hash, err);
 
-    if (r == 0)
-        r = store_archive_reader_read(unpack->reader, index, largest_missing(unpack), to_hash, hash, &reason, err);
+    if (r < 0)
+        return r;
+    sink.closure = hash;
+    r = store_archive_reader_read(unpack->reader, index, &sink, &reason, err);
     if (r == STORE_ARCHIVE_REFUSED && unpack->n_unreadable++ == 0)
         unpack->unreadable = reason;
     return r == 0 ? digest_stream_end(hash, ret_digest, err) : r;

@@ -72,11 +72,15 @@ def a_thousand_results_are_quick_and_ask_nobody(bench: Bench) -> None:
 
 
 @claim
-def nothing_is_asked_for_the_sake_of_an_attribute(bench: Bench) -> None:
+def nothing_is_paid_for_the_sake_of_an_attribute(bench: Bench) -> None:
+    """Names are answered without a call. Before a value of a sample that nothing is known about, the kernel checks
+    whether it may be read, which is a getattr: metadata, and free."""
     path = bench.root / "samples" / bench.zoo["pe32"].sha256
-    same(attributes(path), {"sha256": bench.zoo["pe32"].sha256, "state": "remote"})
-    same(refused(path, PREFIX + "family"), "ENODATA", "not known yet")
+    same(sorted(os.listxattr(path)), [PREFIX + "sha256", PREFIX + "state"])
     same(bench.proxy.calls(), [])
+    same(attributes(path)["state"], "remote")
+    same({call.route for call in bench.proxy.calls()} <= {"token", "metadata"}, True)
+    same(bench.proxy.paid(), [])
 
 
 @claim

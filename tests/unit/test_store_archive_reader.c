@@ -296,6 +296,8 @@ static void a_member_is_given_up_in_the_middle_for_the_sink_or_when_cancelled(vo
     struct store_archive_reader_config config = { .password = password, .n_wanted = 1, .cancel = &cancel };
     cleanup_(store_object_unrefp) struct store_object *archive = NULL;
     cleanup_(store_archive_reader_freep) struct store_archive_reader *reader = NULL;
+    struct store_archive_sink failing = { .write = failing_sink };
+    struct store_archive_sink cancelling = { .write = cancelling_sink, .closure = &cancel };
     struct store_archive_reader *late = NULL;
     struct content content = make_content(MIB, 1);
     struct member member = { .name = "x", .content = &content, .encryption = ZIP_EM_TRAD_PKWARE };
@@ -305,11 +307,40 @@ static void a_member_is_given_up_in_the_middle_for_the_sink_or_when_cancelled(vo
     assert_int_equal(store_archive_reader_open(archive, &config, &reader, &fixture->err), 0);
     assert_int_equal(store_archive_reader_count(reader), 1);
     assert_string_equal(store_archive_reader_name(reader, 0), "x");
-    assert_int_equal(store_archive_reader_read(reader, 0, 0, failing_sink, NULL, reasons, &fixture->err), -ENOSPC);
-    assert_int_equal(store_archive_reader_read(reader, 0, 0, cancelling_sink, &cancel, reasons, &fixture->err),
-                     -ECANCELED);
+    assert_int_equal(store_archive_reader_read(reader, 0, &failing, reasons, &fixture->err), -ENOSPC);
+    assert_int_equal(store_archive_reader_read(reader, 0, &cancelling, reasons, &fixture->err), -ECANCELED);
     assert_int_equal(store_archive_reader_open(archive, &config, &late, &fixture->err), -ECANCELED);
     content_done(&content);
+}
+
+static int counting_sink(void *closure, const void *data, size_t n, struct err *err)
+{
+    (void)data;
+    (void)err;
+    *(size_t *)closure += n;
+    return 0;
+}
+
+static void a_member_that_is_too_large_by_its_own_account_is_not_begun(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_archive_reader_config config = { .password = password, .n_wanted = 1 };
+    cleanup_(store_object_unrefp) struct store_object *archive = NULL;
+    cleanup_(store_archive_reader_freep) struct store_archive_reader *reader = NULL;
+    size_t n = 0;
+    struct store_archive_sink sink = { .write = counting_sink, .closure = &n };
+    struct content contents[] = { content_of_zeros(2 * MIB), make_content(1000, 1) };
+
+    keep_buf(fixture, bomb(&contents[0], &contents[1], false));
+    assert_int_equal(store_archive_open(fixture->store, &request, &archive, &fixture->err), 0);
+    assert_int_equal(store_archive_reader_open(archive, &config, &reader, &fixture->err), 0);
+    assert_int_equal(store_archive_reader_read(reader, 0, &sink, reasons, &fixture->err), STORE_ARCHIVE_REFUSED);
+    assert_int_equal(n, 0);
+    sink.expected_bytes = 2 * MIB;
+    assert_int_equal(store_archive_reader_read(reader, 0, &sink, reasons, &fixture->err), 0);
+    assert_int_equal(n, 2 * MIB);
+    content_done(&contents[0]);
+    content_done(&contents[1]);
 }
 
 int main(void)
@@ -330,6 +361,7 @@ int main(void)
         ARCHIVE_TEST(flipped_bytes_never_make_a_wrong_sample),
         ARCHIVE_TEST(damage_on_disk_is_an_error_not_a_reason),
         ARCHIVE_TEST(a_member_is_given_up_in_the_middle_for_the_sink_or_when_cancelled),
+        ARCHIVE_TEST(a_member_that_is_too_large_by_its_own_account_is_not_begun),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
