@@ -51,6 +51,26 @@ static int render_quotas_json(struct tree *tree, const struct subject *subject, 
     return r == 0 ? buf_check(text, err, "quotas.json") : r;
 }
 
+/* ---- budget ---- */
+
+/* What the mount may spend on its own: until it has a limit of its own, what the month's quota leaves, as last heard.
+ */
+static int render_budget(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
+                         struct err *err)
+{
+    struct cache_quotas quotas;
+
+    (void)subject;
+    (void)need;
+    if (cache_quotas(tree->cache, &quotas, NULL)) {
+        buf_printf(text, "downloads\t%lld\n", (long long)(quotas.download_limit - quotas.download_count));
+        buf_printf(text, "hunts\t%lld\n", (long long)(quotas.hunt_limit - quotas.hunt_count));
+    } else {
+        buf_puts(text, "downloads\tunknown\nhunts\tunknown\n");
+    }
+    return buf_check(text, err, "budget");
+}
+
 /* ---- status ---- */
 
 static const char *const reach_words[] = {
@@ -95,4 +115,5 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
 
 const struct node_ops file_quotas = { .render = render_quotas };
 const struct node_ops file_quotas_json = { .render = render_quotas_json };
+const struct node_ops file_budget = { .render = render_budget };
 const struct node_ops file_status = { .render = render_status };

@@ -343,7 +343,8 @@ CHECKED int exists_when_done(struct tree *tree, const struct subject *subject, s
 CHECKED int group_has(const struct subject *group, const struct sample *sample, bool *ret_has, struct err *err);
 
 /* ---- rows' operations, one file per kind ---- */
-extern const struct node_ops file_readme, file_quotas, file_quotas_json, file_status, file_metrics, file_events;
+extern const struct node_ops file_readme, file_quotas, file_quotas_json, file_budget, file_status, file_metrics,
+    file_events;
 extern const struct node_ops dir_entries, file_final, file_defaults, file_scratch;
 extern const struct node_ops dir_requests;
 extern const struct node_ops dir_samples, dir_metadata, file_sample, file_metadata, dir_result_samples,

@@ -150,6 +150,8 @@ static const struct node_spec in_root[] = {
     { .name = "quotas", .ops = &file_quotas, .mode = FILE_MODE,
       .doc = "what the month's quota still allows, name, value and limit; asked at most every 60 s" },
     { .name = "quotas.json", .ops = &file_quotas_json, .mode = FILE_MODE, .doc = "the same, the service's answer" },
+    { .name = "budget", .ops = &file_budget, .mode = FILE_MODE,
+      .doc = "what this mount may still spend: what the month's quota leaves, as last heard" },
     { .name = "status", .ops = &file_status, .mode = FILE_MODE,
       .doc = "one screen: online, offline or unauthorized, the cloud, counters, the last error" },
     { .name = "metrics", .ops = &file_metrics, .mode = FILE_MODE,
