@@ -328,6 +328,17 @@ static int exists_missing(struct tree *tree, const struct subject *subject, stru
     return exists_as(tree, subject, put_missing, err);
 }
 
+/* A multi-download is answered by its archive. */
+static int exists_response(struct tree *tree, const struct subject *subject, struct err *err)
+{
+    struct view view;
+    int r = view_load(tree, subject, &view, err);
+
+    if (r != 0)
+        return r;
+    return view.has_request && view.request.state == REQUEST_DONE && view.kind != QUERY_MULTI ? 0 : TREE_ABSENT;
+}
+
 VIEW_FILE(view_state, put_state, NULL);
 VIEW_FILE(view_note, put_note, exists_note);
 VIEW_FILE(view_query, put_query, exists_query);
@@ -337,7 +348,7 @@ VIEW_FILE(view_rule, put_rule, exists_rule);
 VIEW_FILE(view_id, put_id, exists_id);
 VIEW_FILE(view_error, put_error, exists_error);
 VIEW_FILE(view_options, put_options, exists_options);
-VIEW_FILE(view_response, put_response, exists_when_done);
+VIEW_FILE(view_response, put_response, exists_response);
 VIEW_FILE(view_results_tsv, put_tsv, exists_when_done);
 VIEW_FILE(view_results_jsonl, put_jsonl, exists_when_done);
 VIEW_FILE(view_hashes, put_hashes, exists_when_done);

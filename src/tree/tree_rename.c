@@ -220,7 +220,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
     cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
-    enum store_dir dir;
+    enum store_dir dir = STORE_HUNTS;
     int r = common_dir(tree, parent, new_parent, &dir, err);
 
     if (r == 0 && strlen(new_name) > TREE_NAME_MAX)

@@ -34,6 +34,10 @@ WRITERS = {
     "mv_backup": "cp {rule} hunts/{name}.yar~ && mv hunts/{name}.yar~ hunts/{name}.yar",
     "touch_first": "touch hunts/{name}.yar && cat {rule} > hunts/{name}.yar",
     "vim": "vim -es -u NONE -i NONE -c 'saveas hunts/{name}.yar' -c 'quit' {rule}",
+    "rsync": "rsync -a {rule} hunts/{name}.yar",
+    "rsync_inplace": "rsync -a --inplace {rule} hunts/{name}.yar",
+    "ed": "printf '0r {rule}\\nw\\nq\\n' | ed -s hunts/{name}.yar 2> /dev/null",
+    "python": "python3 -c \"open('hunts/{name}.yar', 'w').write(open('{rule}').read())\"",
     "yara_suffix": "cp {rule} hunts/{name}.yara",
 }
 
