@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/text.h"
 
 enum { FETCH_NAMES_MAX = 1000, WORD_SHOWN = 40 };
@@ -146,20 +147,22 @@ static int put_list(struct command *command, const struct fetch *fetch, struct e
 
     for (int i = 1; r == TREE_ABSENT && i <= FETCH_NAMES_MAX; i++) {
         cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
+        int64_t changed_s;
         int suffix_n = i > 1 ? snprintf(NULL, 0, "-%d", i) : 0;
         int base_n = STORE_NAME_MAX - (int)sizeof ".txt" - suffix_n;
 
         while (base_n < (int)strlen(base) && !text_is_utf8(base, (size_t)base_n))
             base_n--;
         (void)snprintf(name, sizeof name, i > 1 ? "%.*s-%d.txt" : "%.*s.txt", base_n, base, i); /* fits */
-        r = spool_disk_text(command->tree, STORE_DOWNLOADS, name, &there, err);
+        r = spool_disk_text(command->tree, STORE_DOWNLOADS, name, &there, &changed_s, err);
         if (r < 0)
             return r;
         if (r == 0 && (there.n != fetch->list.n || memcmp(buf_text(&there), buf_text(&fetch->list), there.n) != 0))
             r = TREE_ABSENT;
         else
             return r == 0 ? spool_resubmit(command->tree, STORE_DOWNLOADS, name, command->need, err)
-                          : spool_commit(command->tree, STORE_DOWNLOADS, name, &fetch->list, false, command->need, err);
+                          : spool_commit(command->tree, STORE_DOWNLOADS, name, &fetch->list, clock_now_s(), false,
+                                         command->need, err);
     }
     return err_set(err, EEXIST, "no free name for '%s' in downloads", base);
 }

@@ -16,13 +16,14 @@ static int open_user_file(struct tree *tree, struct handle *handle, int flags, s
 {
     const struct subject *subject = &handle->subject;
     struct spool *spool = NULL;
+    int64_t changed_s = 0;
     bool is_gone;
     int r;
 
     (void)need; /* always at hand */
     (void)ret_open;
     handle->is_append = flags & O_APPEND;
-    r = spool_disk_text(tree, subject->dir, subject->text, &handle->text, err);
+    r = spool_disk_text(tree, subject->dir, subject->text, &handle->text, &changed_s, err);
     if (r < 0)
         return r;
     lock_acquire(&tree->lock);
@@ -33,7 +34,8 @@ static int open_user_file(struct tree *tree, struct handle *handle, int flags, s
         return TREE_ABSENT;
     if (!spool && !handle->may_write)
         return 0; /* the text on disk, as it was at open */
-    return spool_take(tree, subject->dir, subject->text, &handle->text, flags & O_TRUNC, &handle->spool, err);
+    return spool_take(tree, subject->dir, subject->text, r == 0 ? &handle->text : NULL, changed_s, flags & O_TRUNC,
+                      &handle->spool, err);
 }
 
 static int attr_on_disk(struct tree *tree, const struct subject *subject, struct tree_attr *attr, struct err *err)
@@ -44,7 +46,7 @@ static int attr_on_disk(struct tree *tree, const struct subject *subject, struct
     int r;
 
     if (user_name(subject->dir, subject->text, &name) == NAME_DEFAULTS) {
-        r = spool_disk_text(tree, subject->dir, subject->text, &text, err);
+        r = spool_disk_text(tree, subject->dir, subject->text, &text, &attr->mtime_s, err);
         attr->size = (int64_t)text.n;
         return r;
     }

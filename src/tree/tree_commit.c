@@ -78,7 +78,7 @@ static int decide(struct tree *tree, const struct store_entry *entry, const stru
 }
 
 static int commit_entry(struct tree *tree, enum store_dir dir, const struct user_name *name, const struct buf *text,
-                        bool is_draft, struct need *ret_need, struct err *err)
+                        int64_t changed_s, bool is_draft, struct need *ret_need, struct err *err)
 {
     struct store_entry entry = { .created_s = clock_now_s() };
     enum store_entry_state next = STORE_ENTRY_QUEUED;
@@ -93,7 +93,7 @@ static int commit_entry(struct tree *tree, enum store_dir dir, const struct user
     entry.dir = dir;
     entry.state = next;
     entry.is_forced = false;
-    entry.changed_s = clock_now_s();
+    entry.changed_s = changed_s;
     entry.error[0] = '\0';
     entry.trace[0] = '\0';
     r = store_entry_put(tree->store, &entry, buf_text(text), text->n, err);
@@ -136,14 +136,14 @@ int user_forget(struct tree *tree, const struct store_entry *entry, struct err *
     return 0;
 }
 
-int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, bool is_draft,
-                 struct need *ret_need, struct err *err)
+int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, int64_t changed_s,
+                 bool is_draft, struct need *ret_need, struct err *err)
 {
     struct user_name parsed;
 
     switch (user_name(dir, name, &parsed)) {
     case NAME_FINAL:
-        return commit_entry(tree, dir, &parsed, text, is_draft, ret_need, err);
+        return commit_entry(tree, dir, &parsed, text, changed_s, is_draft, ret_need, err);
     case NAME_DEFAULTS:
         return commit_defaults(tree, dir, text, err);
     case NAME_SCRATCH:
@@ -188,17 +188,21 @@ int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, st
     return 0;
 }
 
-static int disk_defaults(struct tree *tree, enum store_dir dir, struct buf *text, struct err *err)
+/* The built-in ones have been there since the mount began. */
+static int disk_defaults(struct tree *tree, enum store_dir dir, struct buf *text, int64_t *ret_changed_s,
+                         struct err *err)
 {
-    int64_t changed_s;
-    int r = store_defaults_get(tree->store, dir, text, &changed_s, err);
+    int r = store_defaults_get(tree->store, dir, text, ret_changed_s, err);
 
-    if (r == STORE_ABSENT)
+    if (r == STORE_ABSENT) {
         buf_printf(text, "limit=%d\n", QUERY_LIMIT_DEFAULT);
+        *ret_changed_s = tree->started_s;
+    }
     return r < 0 ? r : buf_check(text, err, USER_DEFAULTS);
 }
 
-int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err)
+int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, int64_t *ret_changed_s,
+                    struct err *err)
 {
     struct store_entry entry;
     struct user_name parsed;
@@ -206,7 +210,7 @@ int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, str
     int r;
 
     if (kind == NAME_DEFAULTS)
-        return disk_defaults(tree, dir, text, err);
+        return disk_defaults(tree, dir, text, ret_changed_s, err);
     if (kind != NAME_FINAL)
         return TREE_ABSENT;
     r = store_entry_get(tree->store, dir, parsed.base, &entry, err);
@@ -214,5 +218,7 @@ int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, str
         return TREE_ABSENT;
     if (r == 0)
         r = store_entry_text(tree->store, entry.row, text, err);
+    if (r == 0)
+        *ret_changed_s = entry.changed_s;
     return r == STORE_ABSENT ? TREE_ABSENT : r;
 }

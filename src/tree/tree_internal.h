@@ -254,9 +254,10 @@ void spool_unlink_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree-
 /* Frees it when it is neither open nor worth keeping: unlinked, or what it holds is on disk. */
 void spool_drop_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->lock);
 
-/* The spool to write into, with one more opener: the one there is, or a new one with the text `disk` (may be NULL). */
-CHECKED int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, bool truncate,
-                       struct spool **ret_spool, struct err *err);
+/* The spool to write into, with one more opener: the one there is, or a new one with the text `disk` (may be NULL),
+ * which was changed at `changed_s`. */
+CHECKED int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk,
+                       int64_t changed_s, bool truncate, struct spool **ret_spool, struct err *err);
 
 /* ---- tree_name.c: what a name in a user's directory means ---- */
 
@@ -287,9 +288,10 @@ int user_name_refuse(enum store_dir dir, const char *name, struct err *err);
 /* The user's directory that `parent` is; EROFS for any other. */
 CHECKED int user_dir_of(struct tree *tree, uint64_t parent, const struct user_dir **ret_dir, struct err *err);
 
-/* Puts a text on disk; TREE_NEED: it must be sent. `is_draft`: keep it, whatever it is, and send nothing. */
-CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, bool is_draft,
-                         struct need *ret_need, struct err *err);
+/* Puts a text on disk that was changed at `changed_s`; TREE_NEED: it must be sent. `is_draft`: keep it, whatever it is,
+ * and send nothing. */
+CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
+                         int64_t changed_s, bool is_draft, struct need *ret_need, struct err *err);
 
 /* Sends a file that is on disk already; what costs nothing new is not asked again. */
 CHECKED int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, struct need *ret_need,
@@ -298,8 +300,9 @@ CHECKED int spool_resubmit(struct tree *tree, enum store_dir dir, const char *na
 /* Whether `name` may be made: EINVAL, ENAMETOOLONG, or EEXIST for what would be in its way. */
 CHECKED int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, struct err *err);
 
-/* The text on disk of a user's file. TREE_ABSENT: there is none. */
-CHECKED int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err);
+/* The text on disk of a user's file, and when it was changed. TREE_ABSENT: there is none. */
+CHECKED int spool_disk_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text,
+                            int64_t *ret_changed_s, struct err *err);
 
 /* Forgets an entry and what is in memory of its file; its requests stay. */
 CHECKED int user_forget(struct tree *tree, const struct store_entry *entry, struct err *err);

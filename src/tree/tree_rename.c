@@ -42,8 +42,9 @@ int tree_unlink(struct tree *tree, uint64_t parent, const char *name, struct err
     return was_there ? 0 : err_set(err, ENOENT, "no such file");
 }
 
-/* The text that `name` has now, from memory or disk. TREE_ABSENT: no such file. */
-static int current_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text, struct err *err)
+/* The text that `name` has now, from memory or disk, and its time. TREE_ABSENT: no such file. */
+static int current_text(struct tree *tree, enum store_dir dir, const char *name, struct buf *text,
+                        int64_t *ret_changed_s, struct err *err)
 {
     struct spool *spool;
     bool is_here = false;
@@ -55,26 +56,29 @@ static int current_text(struct tree *tree, enum store_dir dir, const char *name,
         is_gone = spool->is_gone;
         is_here = !is_gone;
         buf_append(text, buf_text(&spool->text), spool->text.n);
+        *ret_changed_s = spool->mtime_s;
     }
     lock_release(&tree->lock);
     if (is_gone)
         return TREE_ABSENT;
     if (is_here)
         return buf_check(text, err, "the file");
-    return spool_disk_text(tree, dir, name, text, err);
+    return spool_disk_text(tree, dir, name, text, ret_changed_s, err);
 }
 
 /* Gives scratch the text, replacing what had the name. */
-static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, struct err *err)
+static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
+                      int64_t changed_s, struct err *err)
 {
     struct spool *spool;
-    int r = spool_take(tree, dir, name, NULL, true, &spool, err);
+    int r = spool_take(tree, dir, name, NULL, 0, true, &spool, err);
 
     if (r < 0)
         return r;
     lock_acquire(&tree->lock);
     buf_append(&spool->text, buf_text(text), text->n);
     r = buf_check(&spool->text, err, "the file");
+    spool->mtime_s = changed_s;
     spool->n_open--;
     spool_drop_locked(tree, spool);
     lock_release(&tree->lock);
@@ -143,14 +147,14 @@ static int rename_entry(struct tree *tree, enum store_dir dir, const char *name,
 }
 
 static int rename_to_final(struct tree *tree, enum store_dir dir, const char *new_name, const struct buf *text,
-                           struct need *need, struct err *err)
+                           int64_t changed_s, struct need *need, struct err *err)
 {
     struct spool *spool;
     int r;
 
     if (text->n == 0)
-        return to_scratch(tree, dir, new_name, text, err);
-    r = spool_commit(tree, dir, new_name, text, false, need, err);
+        return to_scratch(tree, dir, new_name, text, changed_s, err);
+    r = spool_commit(tree, dir, new_name, text, changed_s, false, need, err);
     if (r != 0)
         return r;
     lock_acquire(&tree->lock); /* the name shows what is on disk again */
@@ -204,11 +208,12 @@ static int common_dir(struct tree *tree, uint64_t parent, uint64_t new_parent, e
 
 /* Onto a name that is committed, or onto scratch; then the old name is left. */
 static int move_text(struct tree *tree, enum store_dir dir, const char *name, const char *new_name,
-                     const struct buf *text, struct need *need, struct err *err)
+                     const struct buf *text, int64_t changed_s, struct need *need, struct err *err)
 {
     struct user_name parsed;
-    int r = user_name(dir, new_name, &parsed) == NAME_SCRATCH ? to_scratch(tree, dir, new_name, text, err)
-                                                              : rename_to_final(tree, dir, new_name, text, need, err);
+    int r = user_name(dir, new_name, &parsed) == NAME_SCRATCH
+                ? to_scratch(tree, dir, new_name, text, changed_s, err)
+                : rename_to_final(tree, dir, new_name, text, changed_s, need, err);
 
     if (r == 0 && strcmp(name, new_name) != 0)
         r = leave(tree, dir, name, err);
@@ -220,6 +225,8 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
     cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
+    int64_t changed_s = 0;
+    int64_t there_s;
     enum store_dir dir = STORE_HUNTS;
     int r = common_dir(tree, parent, new_parent, &dir, err);
 
@@ -227,10 +234,10 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         r = err_set(err, ENAMETOOLONG, "a name of more than %d bytes", TREE_NAME_MAX);
     if (r < 0)
         return r;
-    r = current_text(tree, dir, name, &text, err);
+    r = current_text(tree, dir, name, &text, &changed_s, err);
     if (r == TREE_ABSENT)
         r = err_set(err, ENOENT, "no such file");
-    if (r == 0 && is_exclusive && current_text(tree, dir, new_name, &there, err) == 0)
+    if (r == 0 && is_exclusive && current_text(tree, dir, new_name, &there, &there_s, err) == 0)
         r = err_set(err, EEXIST, "'%s' exists", new_name);
     if (r == 0)
         r = spool_may_create(tree, dir, new_name, err);
@@ -238,5 +245,5 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         r = rename_entry(tree, dir, name, new_name, err);
     if (r == TREE_ABSENT && rename_open_file(tree, dir, name, new_name))
         r = 0;
-    return r == TREE_ABSENT ? move_text(tree, dir, name, new_name, &text, ret_need, err) : r;
+    return r == TREE_ABSENT ? move_text(tree, dir, name, new_name, &text, changed_s, ret_need, err) : r;
 }

@@ -80,8 +80,8 @@ void spool_drop_locked(struct tree *tree, struct spool *spool)
 }
 
 /* The spool to write into: the one there is, or a new one with the text that is on disk. */
-int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, bool truncate,
-               struct spool **ret_spool, struct err *err)
+int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, int64_t changed_s,
+               bool truncate, struct spool **ret_spool, struct err *err)
 {
     struct spool *spool;
     int r = 0;
@@ -90,14 +90,17 @@ int spool_take(struct tree *tree, enum store_dir dir, const char *name, const st
     spool = spool_find_locked(tree, dir, name);
     if (!spool) {
         r = spool_new_locked(tree, dir, name, &spool, err);
-        if (r == 0 && !truncate && disk)
+        if (r == 0 && !truncate && disk) {
             buf_append(&spool->text, buf_text(disk), disk->n);
+            spool->mtime_s = changed_s;
+        }
     }
     if (r == 0) {
         if (truncate || spool->is_gone) {
             buf_clear(&spool->text);
             spool->is_broken = false;
             spool->is_dirty = true;
+            spool->mtime_s = clock_now_s();
         }
         spool->is_gone = false;
         spool->n_open++;

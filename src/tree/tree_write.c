@@ -34,7 +34,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags,
         r = err_set(err, EEXIST, "'%s' exists", name);
     lock_release(&tree->lock);
     if (r == 0)
-        r = spool_take(tree, dir, name, NULL, flags & O_TRUNC, &spool, err);
+        r = spool_take(tree, dir, name, NULL, 0, flags & O_TRUNC, &spool, err);
     if (r < 0)
         return r;
     ret_attr->ino = 0;
@@ -166,7 +166,8 @@ static bool is_to_commit(const struct spool *spool)
 }
 
 /* Takes a dirty text that is for the disk out of its spool. Returns 1 when there is one, -EFBIG when it is a part. */
-static int take_text(struct tree *tree, struct spool *spool, char *ret_name, struct buf *ret_text, struct err *err)
+static int take_text(struct tree *tree, struct spool *spool, char *ret_name, struct buf *ret_text,
+                     int64_t *ret_changed_s, struct err *err)
 {
     int r = 0;
 
@@ -178,6 +179,7 @@ static int take_text(struct tree *tree, struct spool *spool, char *ret_name, str
             r = 1;
         (void)text_copy(ret_name, TREE_NAME_MAX + 1, spool->name); /* same size */
         buf_append(ret_text, buf_text(&spool->text), spool->text.n);
+        *ret_changed_s = spool->mtime_s;
         spool->is_dirty = r < 0;
     }
     lock_release(&tree->lock);
@@ -199,16 +201,17 @@ int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need 
 {
     struct buf text = BUF_INIT(QUERY_RULE_MAX);
     char name[TREE_NAME_MAX + 1];
+    int64_t changed_s = 0;
     int taken;
     int r = 0;
 
     if (!handle->spool || !handle->may_write || !is_the_close(handle, pid))
         return 0;
-    taken = take_text(tree, handle->spool, name, &text, err);
+    taken = take_text(tree, handle->spool, name, &text, &changed_s, err);
     if (taken > 0) {
         r = buf_check(&text, err, "the file");
         if (r == 0)
-            r = spool_commit(tree, handle->spool->dir, name, &text, process_is_killed(pid), ret_need, err);
+            r = spool_commit(tree, handle->spool->dir, name, &text, changed_s, process_is_killed(pid), ret_need, err);
     } else if (pid) { /* at the last close whoever wrote a part has been told */
         r = taken;
     }

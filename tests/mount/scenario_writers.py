@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
-from harness import RUN_MAX_S, Bench, claim, errno_of, main, same
+from harness import RUN_MAX_S, Bench, claim, errno_of, main, same, until
 
 
 def rule(name: str) -> str:
@@ -129,6 +130,30 @@ def the_same_text_and_options_cost_nothing_again(bench: Bench) -> None:
     same(bench.proxy.paid(), ["hunt"])
     bench.submit("fourth", "// malquery: limit=7\n" + rule("r"))
     same(bench.proxy.paid(), ["hunt", "hunt"], "other options are another hunt")
+
+
+@claim
+def the_time_of_a_file_is_that_of_its_last_change(bench: Bench) -> None:
+    """Editors ask whether somebody else has changed the file since they looked at its time."""
+    bench.submit("wiper", rule("wiper"))
+    hunts = bench.root / "hunts"
+    changed_at = (hunts / "wiper.yar").stat().st_mtime
+    until(lambda: time.time() > changed_at + 1, 2, "another second")
+    with open(hunts / "wiper.yar", "r+") as file:
+        same(os.fstat(file.fileno()).st_mtime, changed_at, "opened, but not written")
+    same((hunts / "wiper.yar").stat().st_mtime, changed_at, "closed")
+    for name, new_name in (("wiper.yar", "wiper.yar~"), ("wiper.yar~", ".other"), (".other", "wiper.yar"),
+                           ("wiper.yar", "other.yar")):
+        os.rename(hunts / name, hunts / new_name)
+        same((hunts / new_name).stat().st_mtime, changed_at, f"{name} -> {new_name}")
+    with open(hunts / "other.yar", "w") as file:
+        file.write(rule("other"))
+        file.flush()
+        written_at = os.fstat(file.fileno()).st_mtime
+        assert written_at > changed_at
+        until(lambda: time.time() > written_at + 1, 2, "another second")
+    same((hunts / "other.yar").stat().st_mtime, written_at, "closed a second after it was written")
+    same(bench.proxy.paid(), ["hunt"])
 
 
 @claim
