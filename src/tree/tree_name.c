@@ -41,6 +41,7 @@ static const struct {
     { MATCH_BEGIN, "." },    /* vim's swap files, rsync, emacs locks */
     { MATCH_BEGIN, "#" },    /* emacs auto-saves */
     { MATCH_BEGIN, "sed" },  /* sed -i */
+    { MATCH_BEGIN, "XX" },   /* perl -i: mkstemp() of XXXXXXXX */
     { MATCH_BEGIN, "tmp" },  /* mkstemp of Python, mktemp(1) */
     { MATCH_WHOLE, "4913" }, /* vim's test of a directory */
     { MATCH_END, "~" },      /* backups */

@@ -59,8 +59,9 @@ static void names_decide_what_can_be_submitted(void **state)
 static void temporary_names_of_tools_are_scratch(void **state)
 {
     static const char *const scratch[] = {
-        ".wiper.yar.swp", "4913",    "sedk3J2x1",        "tmpab12cd34",   "wiper.yar~", "#wiper.yar#",
-        ".hidden",        ".x.yar~", "wiper.yar.X8fj2s", "wiper.yar.tmp", ".wiper.yar", "tmp.Yf3kQ",
+        ".wiper.yar.swp", "4913",      "sedk3J2x1", "tmpab12cd34",      "wiper.yar~",
+        "#wiper.yar#",    ".hidden",   ".x.yar~",   "wiper.yar.X8fj2s", "wiper.yar.tmp",
+        ".wiper.yar",     "tmp.Yf3kQ", "XXY0Vbjz",
     };
     struct user_name name;
 
