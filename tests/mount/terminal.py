@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from harness import RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, until
+from harness import RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, processes_of, until
 
 COLUMNS = 120
 LINES = 40
@@ -21,13 +21,15 @@ EXIT_STATUS = re.compile(r"\[exit status (\d+)\]")
 
 
 class Terminal:
-    """`command` runs at the root of the mount, in the bench's environment, and does not outlive the `with` block."""
+    """`command` runs at the root of the mount, in the bench's environment. The end of the `with` block is the end of the
+    terminal (SIGHUP), and of all that ran on it."""
 
     def __init__(self, bench: Bench, *command: str) -> None:
         self._socket = bench.directory / "tmux.sock"
         self._directory = bench.root
         self._environment = bench.environment
         self._command = command
+        self._before = set(processes_of(bench.root))
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Terminal:
@@ -90,3 +92,4 @@ class Terminal:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        until(lambda: set(processes_of(self._directory)) <= self._before, STOP_MAX_S, "what ran on the terminal ends")
