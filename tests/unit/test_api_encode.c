@@ -1,5 +1,6 @@
 #include "test_api_script.h"
 
+#include "model/search.h"
 #include "util/text.h"
 
 #define RULE "rule r { condition: true }"
@@ -131,6 +132,61 @@ static void a_search_without_patterns_is_refused(void **state)
     assert_int_equal(api_encode_search(&body, QUERY_EXACT, NULL, 0, &none, NULL), -EINVAL);
 }
 
+static void a_search_with_too_many_patterns_is_refused(void **state)
+{
+    (void)state;
+    static struct pattern patterns[SEARCH_PATTERNS_MAX + 1];
+    struct buf body = BUF_INIT(API_BODY_MAX);
+
+    for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
+        patterns[i] = (struct pattern){ PATTERN_ASCII, "text" };
+    assert_int_equal(api_encode_search(&body, QUERY_EXACT, patterns, SEARCH_PATTERNS_MAX + 1, &none, NULL), -EINVAL);
+    assert_int_equal(api_encode_search(&body, QUERY_EXACT, patterns, SEARCH_PATTERNS_MAX, &none, NULL), 0);
+    buf_done(&body);
+}
+
+static void a_fuzzy_search_has_only_a_limit(void **state)
+{
+    (void)state;
+    static const struct pattern text = { PATTERN_ASCII, "text" };
+    struct query_options options = none;
+    struct buf exact = BUF_INIT(API_BODY_MAX);
+    struct buf fuzzy = BUF_INIT(API_BODY_MAX);
+
+    options.limit = 7;
+    options.min_size_bytes = 5;
+    assert_int_equal(api_encode_search(&exact, QUERY_EXACT, &text, 1, &options, NULL), 0);
+    assert_body(&exact, "{\"options\":{\"limit\":7,\"min_size\":\"5\"},"
+                        "\"patterns\":[{\"type\":\"ascii\",\"value\":\"text\"}]}");
+    assert_int_equal(api_encode_search(&fuzzy, QUERY_FUZZY, &text, 1, &options, NULL), 0);
+    assert_body(&fuzzy, "{\"options\":{\"limit\":7},\"patterns\":[{\"type\":\"ascii\",\"value\":\"text\"}]}");
+}
+
+static void a_search_may_stand_without_options(void **state)
+{
+    (void)state;
+    static const struct pattern text = { PATTERN_ASCII, "text" };
+    static const enum query_kind kinds[] = { QUERY_EXACT, QUERY_FUZZY };
+    struct buf body = BUF_INIT(API_BODY_MAX);
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        assert_int_equal(api_encode_search(&body, kinds[i], &text, 1, NULL, NULL), 0);
+        assert_body(&body, "{\"patterns\":[{\"type\":\"ascii\",\"value\":\"text\"}]}");
+    }
+}
+
+static void a_search_is_limited_like_a_hunt(void **state)
+{
+    (void)state;
+    static const struct pattern text = { PATTERN_ASCII, "text" };
+    struct query_options options = none;
+    struct buf body = BUF_INIT(API_BODY_MAX);
+
+    options.limit = 0;
+    assert_int_equal(api_encode_search(&body, QUERY_FUZZY, &text, 1, &options, NULL), -EINVAL);
+    assert_int_equal(body.n, 0);
+}
+
 static void a_multi_download_has_a_limit(void **state)
 {
     (void)state;
@@ -204,6 +260,10 @@ int main(void)
         cmocka_unit_test(patterns_have_a_kind_and_a_value),
         cmocka_unit_test(bad_patterns_are_refused),
         cmocka_unit_test(a_search_without_patterns_is_refused),
+        cmocka_unit_test(a_search_with_too_many_patterns_is_refused),
+        cmocka_unit_test(a_fuzzy_search_has_only_a_limit),
+        cmocka_unit_test(a_search_may_stand_without_options),
+        cmocka_unit_test(a_search_is_limited_like_a_hunt),
         cmocka_unit_test(a_multi_download_has_a_limit),
         cmocka_unit_test(a_sample_has_the_fields_of_the_service),
         cmocka_unit_test(what_is_unknown_of_a_sample_is_left_out),

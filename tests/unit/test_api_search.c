@@ -137,6 +137,35 @@ static void a_fuzzy_search_sends_only_the_limit_and_is_done_at_once(void **state
     end(api, script);
 }
 
+/* Of either kind: the text that callers compare and show is what goes out. */
+static void a_search_posts_the_text_of_its_encoder(void **state)
+{
+    (void)state;
+    static const struct pattern patterns[] = { { PATTERN_HEX, "4D 5a 90 00" }, { PATTERN_WIDE, "\"\u00e4/\n\"" } };
+    struct script *script =
+        SCRIPT(TOKEN_FOREVER, { .match = "POST /malquery/combined/", .status = 200, .body = "{\"resources\":[]}" },
+               ACCEPTED_STEP);
+    struct api *api = api_of(script);
+    struct query_options options = limit_5;
+    struct buf exact = BUF_INIT(API_BODY_MAX);
+    struct buf fuzzy = BUF_INIT(API_BODY_MAX);
+    struct api_result result = { 0 };
+    struct request_id id;
+    bool sent;
+
+    options.max_date_s = 0;
+    assert_int_equal(api_exact(api, patterns, 2, &options, &id, &sent, NULL), 0);
+    assert_int_equal(api_fuzzy(api, patterns, 2, &options, &result, NULL), 0);
+    assert_int_equal(api_encode_search(&exact, QUERY_EXACT, patterns, 2, &options, NULL), 0);
+    assert_int_equal(api_encode_search(&fuzzy, QUERY_FUZZY, patterns, 2, &options, NULL), 0);
+    assert_string_equal(script_body(script, "POST /malquery/queries/exact-search/v1 "), buf_text(&exact));
+    assert_string_equal(script_body(script, "POST /malquery/combined/fuzzy-search/v1 "), buf_text(&fuzzy));
+    buf_done(&exact);
+    buf_done(&fuzzy);
+    api_result_done(&result);
+    end(api, script);
+}
+
 static void a_fuzzy_search_is_free_and_repeated(void **state)
 {
     (void)state;
@@ -161,6 +190,7 @@ int main(void)
         cmocka_unit_test(an_unknown_request_is_absent),
         cmocka_unit_test(a_missing_scope_is_not_an_unknown_request),
         cmocka_unit_test(a_fuzzy_search_sends_only_the_limit_and_is_done_at_once),
+        cmocka_unit_test(a_search_posts_the_text_of_its_encoder),
         cmocka_unit_test(a_fuzzy_search_is_free_and_repeated),
     };
 
