@@ -14,7 +14,7 @@
 #include "util/clock.h"
 #include "util/text.h"
 
-enum { WORD_MAX = 511, WORD_SHOWN = 60 }; /* bytes of a word; of one in a message */
+enum { WORD_MAX = 511 }; /* bytes */
 
 struct spec {
     const char *name;
@@ -182,20 +182,6 @@ static const struct spec *spec_of(const char *name, size_t n)
     return NULL;
 }
 
-/* Says what is wrong with the `n` bytes of `text`, which are foreign. */
-static int refuse(struct err *err, const char *before, const char *text, size_t n, const char *wants)
-{
-    char cut[WORD_SHOWN + 1];
-    cleanup_(buf_done) struct buf escaped = BUF_INIT(4 * WORD_SHOWN);
-
-    if (n > WORD_SHOWN)
-        n = WORD_SHOWN;
-    memcpy(cut, text, n);
-    cut[n] = '\0';
-    text_escape(&escaped, cut, n);
-    return err_set(err, EINVAL, "%s'%s': %s", before, buf_text(&escaped), wants);
-}
-
 /* The name in a list that is not a file type. */
 static int refuse_filetype(struct err *err, const char *value)
 {
@@ -205,10 +191,10 @@ static int refuse_filetype(struct err *err, const char *value)
         value += n + 1;
         n = strcspn(value, ",");
     }
-    return refuse(err, "file type ", value, n, "MalQuery does not know it");
+    return input_text_refuse("file type ", value, n, "MalQuery does not know it", err);
 }
 
-int input_options_check(const struct query_options *options, struct err *err)
+int input_option_ranges(const struct query_options *options, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
         int64_t min = *(const int64_t *)field_of(options, ranges[i].min_at);
@@ -227,15 +213,15 @@ CHECKED static int set_word(const char *word, struct query_options *options, str
     const struct spec *spec;
 
     if (!equals)
-        return refuse(err, "", word, strlen(word), "options are written name=value");
+        return input_text_refuse("", word, strlen(word), "options are written name=value", err);
     spec = spec_of(word, (size_t)(equals - word));
     if (!spec)
-        return refuse(err, "", word, (size_t)(equals - word), "there is no such option");
+        return input_text_refuse("", word, (size_t)(equals - word), "there is no such option", err);
     if (spec->parse(equals + 1, (char *)options + spec->at, options))
         return 0;
     if (spec->parse == parse_filetypes && equals[1])
         return refuse_filetype(err, equals + 1);
-    return refuse(err, "", word, strlen(word), spec->wants);
+    return input_text_refuse("", word, strlen(word), spec->wants, err);
 }
 
 int input_option(const char *word, struct query_options *options, struct err *err)
@@ -244,7 +230,7 @@ int input_option(const char *word, struct query_options *options, struct err *er
     int r = set_word(word, &changed, err);
 
     if (r == 0)
-        r = input_options_check(&changed, err);
+        r = input_option_ranges(&changed, err);
     if (r == 0)
         *options = changed;
     return r;
@@ -259,54 +245,48 @@ void input_options_print(const struct query_options *options, struct buf *buf)
 
 /* ---- comments ---- */
 
-static const char mark[] = "malquery:";
-
-static const char *skip_blanks(const char *text, const char *end)
+/* The words of `text` up to `end`, with blanks between them. */
+CHECKED static int read_words(const char *text, const char *end, struct query_options *options, struct err *err)
 {
-    while (text < end && input_is_blank(*text))
-        text++;
-    return text;
-}
-
-/* "MalQuery: limit=5", "malquery limit=5": near enough to be meant. */
-static bool looks_like_options(const char *text, size_t n)
-{
-    const char *end = text + n;
-
-    text = skip_blanks(text, end);
-    return (size_t)(end - text) >= sizeof mark - 1 && strncasecmp(text, mark, sizeof mark - 2) == 0 &&
-           memchr(text, '=', (size_t)(end - text));
-}
-
-/* Nothing in another comment; what only looks like options is refused: a limit that is not understood is a hunt spent
- * with the wrong one. */
-int input_comment(const char *text, size_t n, const char *how, struct query_options *options, struct err *err)
-{
-    const char *end = text + n;
     char word[WORD_MAX + 1];
     int r = 0;
 
-    text = skip_blanks(text, end);
-    if ((size_t)(end - text) < sizeof mark - 1 || memcmp(text, mark, sizeof mark - 1) != 0)
-        return looks_like_options(text, (size_t)(end - text)) ? err_set(err, EINVAL, "options are written '%s'", how)
-                                                              : 0;
-    text += sizeof mark - 1;
     while (r == 0) {
-        const char *start = skip_blanks(text, end);
-        size_t word_n;
+        const char *start;
+        size_t n;
 
-        for (text = start; text < end && !input_is_blank(*text);)
+        while (text < end && input_text_is_blank(*text))
             text++;
-        word_n = (size_t)(text - start);
-        if (word_n == 0)
+        for (start = text; text < end && !input_text_is_blank(*text);)
+            text++;
+        n = (size_t)(text - start);
+        if (n == 0)
             break;
-        if (word_n > WORD_MAX || memchr(start, '\0', word_n))
-            return refuse(err, "", start, word_n, "this is no option");
-        memcpy(word, start, word_n);
-        word[word_n] = '\0';
+        if (n > WORD_MAX || memchr(start, '\0', n))
+            return input_text_refuse("", start, n, "this is no option", err);
+        memcpy(word, start, n);
+        word[n] = '\0';
         r = set_word(word, options, err);
     }
     return r;
+}
+
+/* What only looks like options is refused: a limit that is not understood is a hunt spent with the wrong one. */
+int input_option_comment(const struct input_comment *comment, struct query_options *options, struct err *err)
+{
+    static const char mark[] = "malquery:";
+    const char *text = comment->text;
+    const char *end = text + comment->n;
+
+    while (text < end && input_text_is_blank(*text))
+        text++;
+    if ((size_t)(end - text) < sizeof mark - 1 || strncasecmp(text, mark, sizeof mark - 2) != 0)
+        return 0;
+    if (!comment->is_block && memcmp(text, mark, sizeof mark - 1) == 0)
+        return read_words(text + sizeof mark - 1, end, options, err);
+    if (!memchr(text, '=', (size_t)(end - text)))
+        return 0;
+    return err_set(err, EINVAL, "options are written '%s malquery: name=value'", comment->mark);
 }
 
 /* ---- comments of a rule ---- */
@@ -315,13 +295,6 @@ struct scanner {
     const char *at;
     const char *end;
     int line;
-};
-
-struct comment {
-    const char *text; /* behind its slashes */
-    size_t n;
-    int line;
-    bool is_block;
 };
 
 static bool sees(const struct scanner *scanner, const char *token)
@@ -361,14 +334,15 @@ static void skip_quoted(struct scanner *scanner)
     }
 }
 
-/* The text of the next comment. */
-static bool next_comment(struct scanner *scanner, struct comment *ret_comment)
+/* The next comment, and the line it begins on. */
+static bool next_comment(struct scanner *scanner, struct input_comment *ret_comment, int *ret_line)
 {
     while (scanner->at < scanner->end) {
         bool is_block = sees(scanner, "/*");
 
         if (is_block || sees(scanner, "//")) {
-            *ret_comment = (struct comment){ .text = scanner->at + 2, .line = scanner->line, .is_block = is_block };
+            *ret_comment = (struct input_comment){ .text = scanner->at + 2, .mark = "//", .is_block = is_block };
+            *ret_line = scanner->line;
             if (is_block)
                 skip_block_comment(scanner);
             else
@@ -384,29 +358,19 @@ static bool next_comment(struct scanner *scanner, struct comment *ret_comment)
     return false;
 }
 
-CHECKED static int read_comment(const struct comment *comment, struct query_options *options, struct err *err)
-{
-    static const char how[] = "// malquery: name=value";
-
-    if (!comment->is_block)
-        return input_comment(comment->text, comment->n, how, options, err);
-    return looks_like_options(comment->text, comment->n) ? err_set(err, EINVAL, "options are written '%s'", how) : 0;
-}
-
 int input_rule_options(const char *text, size_t n, struct query_options *options, struct err *err)
 {
     struct scanner scanner = { .at = text, .end = text + n, .line = 1 };
     struct query_options changed = *options;
     struct err why = { 0 };
-    struct comment comment;
+    struct input_comment comment;
+    int line;
     int r;
 
-    while (next_comment(&scanner, &comment)) {
-        r = read_comment(&comment, &changed, &why);
-        if (r < 0)
-            return err_set(err, why.code, "line %d: %s", comment.line, why.text);
-    }
-    r = input_options_check(&changed, err); /* only at the end: words may correct the defaults in any order */
+    while (next_comment(&scanner, &comment, &line))
+        if (input_option_comment(&comment, &changed, &why) < 0)
+            return input_text_blame(line, &why, err);
+    r = input_option_ranges(&changed, err); /* only at the end: words may correct the defaults in any order */
     if (r == 0)
         *options = changed;
     return r;
