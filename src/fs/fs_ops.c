@@ -92,18 +92,21 @@ static void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int t
 {
     struct fs *fs = fs_of(req);
     struct fs_call *call;
+    struct need need = { 0 };
     struct err err = { 0 };
     int r;
 
     /* Mode, owner and times of a user's file are accepted and not kept: cp -p and editors must not fail. */
     if (to_set & FUSE_SET_ATTR_SIZE)
-        r = tree_truncate(fs->tree, ino, fi ? handle_of(fi) : NULL, st->st_size, &err);
+        r = tree_truncate(fs->tree, ino, fi ? handle_of(fi) : NULL, st->st_size, &need, &err);
     else
         r = tree_is_writable(fs->tree, ino, &err);
     if (r < 0) {
         fs_reply_err(req, "setattr", ino, &err);
         return;
     }
+    if (r == TREE_NEED)
+        fs_job_background(fs, &need);
     call = fs_call_new(fs, req, "setattr", run_getattr, ino, fi);
     if (call)
         fs_call_begin(fs, call);
@@ -190,8 +193,8 @@ static void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 
 static int run_rename(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
 {
-    int r = tree_rename(fs->tree, call->ino, call->name, call->new_parent, call->new_name,
-                        call->flags & RENAME_NOREPLACE, need, err);
+    struct tree_rename how = { .is_exclusive = call->flags & RENAME_NOREPLACE, .is_met = call->rounds > 0 };
+    int r = tree_rename(fs->tree, call->ino, call->name, call->new_parent, call->new_name, &how, need, err);
 
     if (r == 0)
         (void)fuse_reply_err(call->req, 0); /* fails only when the caller is gone */

@@ -4,7 +4,8 @@
  * call of it runs again, now locally; when it failed they all fail alike. A call that ends early (signal, time limit)
  * leaves its job alone: a download that was paid for goes on.
  *
- * Calls that wait for a change (the `wait` file) have no job: a thread runs them again whenever something changed.
+ * Calls that wait for a change (the `wait` file, an open of what a list brings) have no job: a thread runs them again
+ * whenever something changed.
  */
 #include "fs/fs_internal.h"
 
@@ -19,6 +20,7 @@ struct job {
     struct list queued; /* in fs->queued[lane] until a thread takes it */
     struct list calls;
     struct need need;
+    bool is_running;
 };
 
 static const struct {
@@ -31,19 +33,29 @@ static const struct {
     [LANE_CONTROL] = { .n_threads = 4, .batch_max = 1 },
 };
 
-/* How a need is met, and what its time limit means: an errno, or 0 for running the call again as it stands then. */
+/*
+ * How a need is met, and what its time limit means: an errno, or 0 for running the call again as it stands then. No
+ * lane: it is met by a change. What a submission finds may change while it runs, so a later one has a job of its own.
+ */
 static const struct {
     enum fs_lane lane;
     int64_t limit_ms;
     int limit_code;
+    bool joins_running;
 } needs[] = {
-    [NEED_METADATA] = { LANE_META, FS_META_LIMIT_MS, ETIMEDOUT },
-    [NEED_BYTES] = { LANE_BYTES, FS_OPEN_LIMIT_MS, ETIMEDOUT },
-    [NEED_QUOTAS] = { LANE_CONTROL, FS_META_LIMIT_MS, ETIMEDOUT },
-    [NEED_SUBMIT] = { LANE_CONTROL, FS_CLOSE_LIMIT_MS, 0 },
-    [NEED_REQUEST] = { LANE_CONTROL, FS_META_LIMIT_MS, ETIMEDOUT },
-    [NEED_CHANGE] = { LANE_CONTROL, 0, 0 },
+    [NEED_METADATA] = { LANE_META, FS_META_LIMIT_MS, ETIMEDOUT, true },
+    [NEED_BYTES] = { LANE_BYTES, FS_OPEN_LIMIT_MS, ETIMEDOUT, true },
+    [NEED_QUOTAS] = { LANE_CONTROL, FS_META_LIMIT_MS, ETIMEDOUT, true },
+    [NEED_SUBMIT] = { LANE_CONTROL, FS_CLOSE_LIMIT_MS, 0, false },
+    [NEED_REQUEST] = { LANE_CONTROL, FS_META_LIMIT_MS, ETIMEDOUT, true },
+    [NEED_CHANGE] = { N_LANES, 0, 0, false },
+    [NEED_ARRIVAL] = { N_LANES, FS_OPEN_LIMIT_MS, ETIMEDOUT, false },
 };
+
+static bool is_met_by_change(enum need_kind kind)
+{
+    return needs[kind].lane == N_LANES;
+}
 
 struct fs_call *fs_call_new(struct fs *fs, fuse_req_t req, const char *op, fs_call_run *run, fuse_ino_t ino,
                             const struct fuse_file_info *fi)
@@ -96,7 +108,7 @@ static struct job *job_find_locked(struct fs *fs, const struct need *need) REQUI
     list_for_each (link, &fs->jobs) {
         struct job *job = container_of(link, struct job, link);
 
-        if (need_equal(&job->need, need))
+        if (need_equal(&job->need, need) && (!job->is_running || needs[need->kind].joins_running))
             return job;
     }
     return NULL;
@@ -129,8 +141,8 @@ static int park(struct fs *fs, struct fs_call *call, const struct need *need)
         code = ECONNABORTED;
     } else if (fs->n_calls >= FS_CALLS_MAX) {
         code = EBUSY;
-    } else if (need->kind == NEED_CHANGE) {
-        call->offset = (off_t)need->row; /* the counter that was seen; streams have no offset */
+    } else if (is_met_by_change(need->kind)) {
+        call->offset = (off_t)need->row; /* the counter that was seen; streams and opens have no offset */
         list_add_tail(&fs->watchers, &call->link);
         fs->n_calls++;
     } else {
@@ -165,7 +177,7 @@ static void run(struct fs *fs, struct fs_call *call)
         finish(call, &err);
         return;
     }
-    if (need.kind != NEED_CHANGE && ++call->rounds > FS_ROUNDS_MAX) {
+    if (!is_met_by_change(need.kind) && ++call->rounds > FS_ROUNDS_MAX) {
         finish_code(call, EIO, "a need that stays after it was met");
         return;
     }
@@ -214,6 +226,7 @@ static void batch_take_locked(struct fs *fs, enum fs_lane lane, struct batch *ba
         if (batch->n == lanes[lane].batch_max)
             break;
         list_remove(link);
+        job->is_running = true;
         batch->needs[batch->n] = job->need;
         batch->jobs[batch->n++] = job;
     }

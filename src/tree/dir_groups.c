@@ -27,6 +27,7 @@ static const char unknown_name[] = "unknown";
 struct group {
     struct map_entry by_name;
     struct digest digest; /* of the value */
+    size_t next_number;   /* for the next value whose name would be this one */
     char name[GROUP_NAME_MAX + 1];
 };
 
@@ -73,12 +74,12 @@ int group_has(const struct subject *group, const struct sample *sample, bool *re
 
 /* ---- names ---- */
 
-static const struct group *find_name(const struct grouping *grouping, const char *name)
+static struct group *find_name(const struct grouping *grouping, const char *name)
 {
     struct map_entry *entry = map_first(&grouping->names, map_hash(name, strlen(name)));
 
     for (; entry; entry = map_next(entry)) {
-        const struct group *group = container_of(entry, struct group, by_name);
+        struct group *group = container_of(entry, struct group, by_name);
 
         if (strcmp(group->name, name) == 0)
             return group;
@@ -101,15 +102,16 @@ static void number_name(char *name, size_t number)
 static void name_value(const struct grouping *grouping, const char *value, char *ret_name)
 {
     char safe[GROUP_NAME_MAX + 1];
+    struct group *taken; /* counts on, so that a thousand of one name are not a million tries */
 
     if (*value)
         text_component(value, safe);
     else
         (void)text_copy(safe, sizeof safe, unknown_name); /* fits */
     (void)text_copy(ret_name, GROUP_NAME_MAX + 1, safe);  /* same size */
-    for (size_t number = 2; find_name(grouping, ret_name); number++) {
+    for (taken = find_name(grouping, safe); taken && find_name(grouping, ret_name); taken->next_number++) {
         (void)text_copy(ret_name, GROUP_NAME_MAX + 1, safe); /* same size */
-        number_name(ret_name, number);
+        number_name(ret_name, taken->next_number);
     }
 }
 
@@ -118,6 +120,7 @@ static int add_value(struct grouping *grouping, const char *value)
     struct group *group = &grouping->items[grouping->n];
     struct err ignored = { 0 };
 
+    group->next_number = 2;
     name_value(grouping, value, group->name);
     if (digest_of(value, strlen(value), &group->digest, &ignored) < 0 ||
         !map_add(&grouping->names, &group->by_name, map_hash(group->name, strlen(group->name))))

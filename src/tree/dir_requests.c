@@ -1,5 +1,7 @@
 #include "tree/tree_internal.h"
 
+#include <errno.h>
+
 #include "util/text.h"
 
 static int find_request(struct tree *tree, const struct subject *parent, const struct node_spec *spec, const char *name,
@@ -75,6 +77,8 @@ static int remove_request(struct tree *tree, const struct subject *subject, stru
     struct view view;
     int r = view_load(tree, subject, &view, err);
 
+    if (r == 0 && view.request.state == REQUEST_INPROGRESS) /* the service lists nothing: its id would be lost */
+        r = err_set(err, EBUSY, "it is in progress; `echo forget > ctl` forgets it all the same");
     return r == 0 ? request_forget(tree, &view.request, err) : r;
 }
 

@@ -150,7 +150,9 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
                        struct need *need, struct err *err)
 {
     const struct digest *digest = &handle->subject.digest;
+    uint64_t seen = tree_changes(tree); /* before looking, so that no change falls between */
     struct store_sample sample;
+    struct request_id bringer;
     int r = known(tree, digest, &sample, need, err);
 
     (void)flags;
@@ -159,6 +161,10 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);
     if (r < 0)
         return r;
+    if (r == 0 && !node_was_told(tree, handle->ino, store_object_size(handle->object))) {
+        *need = (struct need){ .kind = NEED_BYTES, .digest = *digest }; /* they are here; the size in the kernel goes */
+        return TREE_NEED;
+    }
     if (r == 0) {
         /* Exact sizes let the kernel keep pages for ever; without one every read must reach us. */
         ret_open->is_immutable = sample.sample.size_bytes == store_object_size(handle->object);
@@ -167,6 +173,13 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     }
     if (sample.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
+    r = store_asked_under_way(tree->store, digest, &bringer, err);
+    if (r < 0)
+        return r;
+    if (r == 0) { /* without a thread: a list may take hours */
+        *need = (struct need){ .kind = NEED_ARRIVAL, .row = (int64_t)seen };
+        return TREE_NEED;
+    }
     *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
     return TREE_NEED;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "util/clock.h"
 #include "util/text.h"
@@ -64,14 +65,18 @@ static int retry(struct command *command, struct err *err)
 {
     const struct view *view = &command->view;
     struct store *store = command->tree->store;
-    bool is_unsent = view->has_entry && view->entry.state != STORE_ENTRY_SUBMITTED;
+    bool is_draft = view->has_entry && view->entry.state == STORE_ENTRY_DRAFT;
+    bool is_unsent = view->has_entry && !is_draft && view->entry.state != STORE_ENTRY_SUBMITTED;
     int r = 0;
+
+    if (is_draft && !view->has_request)
+        return err_set(err, EINVAL, "a draft is sent by `run`");
 
     if (view->has_request && view->kind == QUERY_MULTI)
         r = store_asked_list(store, view->request.row, forgive_asked, command->tree->cache, err);
     else if (view->has_request)
         r = store_result_list(store, view->request.row, forgive_sample, command->tree->cache, err);
-    if (r < 0)
+    if (r < 0 || is_draft) /* only `run` sends that */
         return r;
     if (is_unsent || (view->has_request && view->request.state == REQUEST_FAILED) || view->kind == QUERY_MULTI)
         return submit(command, is_unsent && view->entry.state == STORE_ENTRY_FAILED, err);
@@ -138,6 +143,16 @@ static int collect(struct command *command, struct fetch *fetch, struct err *err
     return store_result_list(command->tree->store, command->view.request.row, fetch_result, fetch, err);
 }
 
+/* "foo" of "foo.txt", without the suffix that the list will have: a name has one. */
+static int base_length(const char *base)
+{
+    size_t n = strlen(base);
+
+    while (n > sizeof ".txt" - 1 && strncasecmp(base + n - (sizeof ".txt" - 1), ".txt", sizeof ".txt" - 1) == 0)
+        n -= sizeof ".txt" - 1;
+    return (int)n;
+}
+
 /* downloads/NAME.txt gets the list: a name that is free, or that has this very list already. */
 static int put_list(struct command *command, const struct fetch *fetch, struct err *err)
 {
@@ -149,9 +164,9 @@ static int put_list(struct command *command, const struct fetch *fetch, struct e
         cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
         int64_t changed_s;
         int suffix_n = i > 1 ? snprintf(NULL, 0, "-%d", i) : 0;
-        int base_n = STORE_NAME_MAX - (int)sizeof ".txt" - suffix_n;
+        int base_n = base_length(base);
 
-        while (base_n < (int)strlen(base) && !text_is_utf8(base, (size_t)base_n))
+        while (base_n > STORE_NAME_MAX - (int)sizeof ".txt" - suffix_n || !text_is_utf8(base, (size_t)base_n))
             base_n--;
         (void)snprintf(name, sizeof name, i > 1 ? "%.*s-%d.txt" : "%.*s.txt", base_n, base, i); /* fits */
         r = spool_disk_text(command->tree, STORE_DOWNLOADS, name, &there, &changed_s, err);

@@ -132,6 +132,8 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
     lock_acquire(&tree->lock);
     node = node_take_locked(tree, parent, spec, name, &subject);
     ret_attr->ino = node ? node->ino : 0;
+    if (node)
+        node_tell_locked(node, ret_attr);
     lock_release(&tree->lock);
     return node ? 0 : err_set(err, ENOMEM, "no memory for a node");
 }
@@ -140,6 +142,17 @@ void tree_forget(struct tree *tree, uint64_t ino, uint64_t n_lookups)
 {
     lock_acquire(&tree->lock);
     node_forget_locked(tree, ino, n_lookups);
+    lock_release(&tree->lock);
+}
+
+static void tell(struct tree *tree, uint64_t ino, const struct tree_attr *attr)
+{
+    struct node *node;
+
+    lock_acquire(&tree->lock);
+    node = node_get_locked(tree, ino);
+    if (node)
+        node_tell_locked(node, attr);
     lock_release(&tree->lock);
 }
 
@@ -163,6 +176,8 @@ int tree_getattr(struct tree *tree, uint64_t ino, struct handle *handle, struct 
         r = attr_of(tree, spec, &subject, false, ret_attr, ret_need, err);
     }
     ret_attr->ino = ino;
+    if (r == 0)
+        tell(tree, ino, ret_attr);
     if (r == TREE_ABSENT)
         return err_set(err, ENOENT, "no such file");
     return r;
@@ -307,11 +322,26 @@ enum tree_ready tree_poll(struct tree *tree, struct handle *handle)
     return handle->spec->ops->poll ? handle->spec->ops->poll(tree, handle) : TREE_READY_ALWAYS;
 }
 
+/* Whether somebody else has the file open for writing, whose close is still to come. */
+static bool has_other_writer(struct tree *tree, const struct handle *handle)
+{
+    bool found = false;
+
+    lock_acquire(&tree->lock);
+    list_for_each (link, &tree->handles) {
+        const struct handle *other = container_of(link, struct handle, link);
+
+        found |= other != handle && other->spool == handle->spool && other->may_write;
+    }
+    lock_release(&tree->lock);
+    return found;
+}
+
 int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need, struct err *err)
 {
     int r = 0;
 
-    if (handle->spool && handle->may_write) {
+    if (handle->spool && handle->may_write && !has_other_writer(tree, handle)) {
         handle->opener = 0; /* whoever closes last: what is dirty is sent now */
         r = tree_flush(tree, handle, 0, ret_need, err);
     }
@@ -339,6 +369,7 @@ int tree_meet(struct tree *tree, const struct need *needs, size_t n, struct err 
         return cache_fetch_request(tree->cache, &needs->request, err);
     case NEED_NONE:
     case NEED_CHANGE:
+    case NEED_ARRIVAL:
         break;
     }
     return err_set(err, EIO, "a need that nobody can meet");

@@ -49,6 +49,7 @@ enum need_kind {
     NEED_SUBMIT,   /* key: row of the entry */
     NEED_REQUEST,  /* key: request id, of somebody else's request */
     NEED_CHANGE,   /* key: row, the change counter seen; never met by a job: repeat when tree_changes() moved */
+    NEED_ARRIVAL,  /* the same, for a sample that a multi-download brings */
 };
 
 struct need {
@@ -87,8 +88,10 @@ void tree_forget(struct tree *tree, uint64_t ino, uint64_t n_lookups);
 CHECKED int tree_getattr(struct tree *tree, uint64_t ino, struct handle *handle, struct tree_attr *ret_attr,
                          struct need *ret_need, struct err *err);
 
-/* Sets the length. Times, owner and mode of what the user may write are accepted and ignored by the caller. */
-CHECKED int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct err *err);
+/* TREE_NEED: a submission that nobody waits for. Sets the length. Times, owner and mode of what the user may write are
+ * accepted and ignored by the caller. */
+CHECKED int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct need *ret_need,
+                          struct err *err);
 
 /* EROFS for what cannot be written; used before accepting changes of mode, owner and times. */
 CHECKED int tree_is_writable(struct tree *tree, uint64_t ino, struct err *err);
@@ -131,9 +134,14 @@ CHECKED int tree_rmdir(struct tree *tree, uint64_t parent, const char *name, str
 
 CHECKED int tree_unlink(struct tree *tree, uint64_t parent, const char *name, struct err *err);
 
-/* TREE_NEED: the submission that a rename onto a rule's name is. `is_exclusive`: RENAME_NOREPLACE. */
+struct tree_rename {
+    bool is_exclusive; /* RENAME_NOREPLACE */
+    bool is_met;       /* the need of the same call before is met: only the old name is left to be taken away */
+};
+
+/* TREE_NEED: the submission that a rename onto a final name is. */
 CHECKED int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
-                        bool is_exclusive, struct need *ret_need, struct err *err);
+                        const struct tree_rename *how, struct need *ret_need, struct err *err);
 
 /* One name of a listing goes to the sink. `attr` has all attributes and one lookup count, or only ino and mode when
  * `has_attr` is false. `next` continues after this name. Non-zero stops; the sink then gives back the lookup count. */

@@ -84,6 +84,8 @@ static int commit_entry(struct tree *tree, enum store_dir dir, const struct user
     enum store_entry_state next = STORE_ENTRY_QUEUED;
     int r = store_entry_get(tree->store, dir, name->base, &entry, err);
 
+    if (r == 0 && strcmp(entry.suffix, name->suffix) != 0)
+        return err_set(err, EEXIST, "'%s%s' has this name already", name->base, entry.suffix);
     if (r >= 0)
         r = decide(tree, &entry, text, is_draft, &next, err);
     if (r != 0)

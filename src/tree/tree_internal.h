@@ -85,7 +85,8 @@ struct node {
     enum store_dir dir;
     enum store_group group;
     struct digest digest;
-    char text[]; /* the subject's, "" for a digest */
+    int64_t told_size; /* that the kernel may keep for this sample; -1: none */
+    char text[];       /* the subject's, "" for a digest */
 };
 
 /* A file of the user that is in memory: being written, or scratch that is never sent. */
@@ -215,6 +216,13 @@ CHECKED int subject_below(struct tree *tree, const struct node_spec *spec, struc
 /* The row and subject that `name` means below `parent`, or TREE_ABSENT. */
 CHECKED int tree_find_child(struct tree *tree, uint64_t parent, const char *name, const struct node_spec **ret_spec,
                             struct subject *ret_subject, struct err *err);
+
+/*
+ * The kernel keeps sizes for good, and metadata can be wrong: until the bytes are here it may have been told another
+ * one. node_tell() notes what it is told; node_was_told() is false, once, when that was not `size`.
+ */
+void node_tell_locked(struct node *node, const struct tree_attr *attr);
+bool node_was_told(struct tree *tree, uint64_t ino, int64_t size);
 
 /* A copy of what a node is, made under the lock, so that work goes on without it. False: unknown number. */
 bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject);

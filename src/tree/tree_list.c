@@ -87,8 +87,10 @@ static bool item_attr(struct tree *tree, uint64_t dir, const struct list_item *i
     };
     lock_acquire(&tree->lock);
     node = node_take_locked(tree, dir, item->spec, name, &subject);
-    if (node)
+    if (node) {
         attr->ino = node->ino;
+        node_tell_locked(node, attr);
+    }
     lock_release(&tree->lock);
     return node != NULL;
 }

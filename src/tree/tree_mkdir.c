@@ -42,6 +42,8 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, struct need
     if (strlen(name) > STORE_NAME_MAX)
         return err_set(err, ENAMETOOLONG, "a pattern of more than %d bytes: write it into a file *.txt",
                        STORE_NAME_MAX);
+    if (!text_is_line(name))
+        return err_set(err, EINVAL, "a name here is printable UTF-8; %%XX stands for any other byte");
     r = store_entry_get(tree->store, user->dir, name, &there, err);
     if (r == 0)
         return err_set(err, EEXIST, "'%s' exists", name);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { NUMBER_FIRST = 16, NUMBER_PROBES_MAX = 64 };
+enum { NUMBER_FIRST = 16, NUMBER_PROBES_MAX = 64, NOTHING_TOLD = -1 };
 
 uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *name, const struct subject *subject)
 {
@@ -64,6 +64,7 @@ static struct node *make_locked(struct tree *tree, const struct node_spec *spec,
     node->dir = subject->dir;
     node->group = subject->group;
     node->digest = subject->digest;
+    node->told_size = NOTHING_TOLD;
     memcpy(node->text, subject->text, n);
     if (!map_add(&tree->nodes, &node->by_ino, map_hash_u64(ino))) {
         free(node);
@@ -103,6 +104,28 @@ void node_forget_locked(struct tree *tree, uint64_t ino, uint64_t n)
         return;
     map_remove(&tree->nodes, &node->by_ino);
     free(node);
+}
+
+void node_tell_locked(struct node *node, const struct tree_attr *attr)
+{
+    if (attr->attr_ttl_ms > 0)
+        node->told_size = attr->size;
+}
+
+bool node_was_told(struct tree *tree, uint64_t ino, int64_t size)
+{
+    struct node *node;
+    bool is_right = true;
+
+    lock_acquire(&tree->lock);
+    node = node_get_locked(tree, ino);
+    if (node) {
+        is_right = node->told_size == NOTHING_TOLD || node->told_size == size;
+        if (!is_right)
+            node->told_size = NOTHING_TOLD; /* whoever asks takes it out of the kernel */
+    }
+    lock_release(&tree->lock);
+    return is_right;
 }
 
 bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject)

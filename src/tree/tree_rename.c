@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "util/text.h"
 
@@ -88,13 +89,24 @@ static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, c
 /* The old name is empty-handed now: scratch vanishes, a rule's file hides until it is written again. */
 static int leave(struct tree *tree, enum store_dir dir, const char *name, struct err *err)
 {
+    cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
     struct user_name parsed;
     struct spool *spool;
-    int r = 0;
+    int64_t changed_s;
+    bool hides; /* there is a text on disk that must not be seen */
+    int r;
 
+    if (user_name(dir, name, &parsed) == NAME_FINAL)
+        r = spool_disk_text(tree, dir, name, &text, &changed_s, err);
+    else
+        r = TREE_ABSENT;
+    if (r < 0)
+        return r;
+    hides = r == 0;
+    r = 0;
     lock_acquire(&tree->lock);
     spool = spool_find_locked(tree, dir, name);
-    if (user_name(dir, name, &parsed) == NAME_FINAL) {
+    if (hides) {
         if (!spool)
             r = spool_new_locked(tree, dir, name, &spool, err);
         if (r == 0) {
@@ -123,8 +135,10 @@ static int rename_entry(struct tree *tree, enum store_dir dir, const char *name,
     if (user_name(dir, name, &parsed) != NAME_FINAL || user_name(dir, new_name, &new_parsed) != NAME_FINAL)
         return TREE_ABSENT;
     r = store_entry_get(tree->store, dir, parsed.base, &entry, err);
-    if (r != 0)
-        return r == STORE_ABSENT ? TREE_ABSENT : r;
+    if (r == STORE_ABSENT || (r == 0 && strcmp(entry.suffix, parsed.suffix) != 0))
+        return TREE_ABSENT;
+    if (r < 0)
+        return r;
     r = strcmp(parsed.base, new_parsed.base) == 0 ? STORE_ABSENT
                                                   : store_entry_get(tree->store, dir, new_parsed.base, &there, err);
     if (r == 0) /* what had the new name is replaced, as rename(2) says; its request stays in requests/ */
@@ -142,27 +156,6 @@ static int rename_entry(struct tree *tree, enum store_dir dir, const char *name,
     spool = spool_find_locked(tree, dir, name);
     if (spool)
         (void)text_copy(spool->name, sizeof spool->name, new_name); /* same size */
-    lock_release(&tree->lock);
-    return 0;
-}
-
-static int rename_to_final(struct tree *tree, enum store_dir dir, const char *new_name, const struct buf *text,
-                           int64_t changed_s, struct need *need, struct err *err)
-{
-    struct spool *spool;
-    int r;
-
-    if (text->n == 0)
-        return to_scratch(tree, dir, new_name, text, changed_s, err);
-    r = spool_commit(tree, dir, new_name, text, changed_s, false, need, err);
-    if (r != 0)
-        return r;
-    lock_acquire(&tree->lock); /* the name shows what is on disk again */
-    spool = spool_find_locked(tree, dir, new_name);
-    if (spool) {
-        spool_unlink_locked(tree, spool);
-        spool_drop_locked(tree, spool);
-    }
     lock_release(&tree->lock);
     return 0;
 }
@@ -206,44 +199,85 @@ static int common_dir(struct tree *tree, uint64_t parent, uint64_t new_parent, e
     return r;
 }
 
-/* Onto a name that is committed, or onto scratch; then the old name is left. */
-static int move_text(struct tree *tree, enum store_dir dir, const char *name, const char *new_name,
-                     const struct buf *text, int64_t changed_s, struct need *need, struct err *err)
+/* What is on disk now needs no copy in memory. */
+static void drop_spool(struct tree *tree, enum store_dir dir, const char *name)
+{
+    struct spool *spool;
+
+    lock_acquire(&tree->lock);
+    spool = spool_find_locked(tree, dir, name);
+    if (spool) {
+        spool_unlink_locked(tree, spool);
+        spool_drop_locked(tree, spool);
+    }
+    lock_release(&tree->lock);
+}
+
+/* Onto a name that is committed, or onto scratch. TREE_NEED: the text is on disk, its verdict is to come. */
+static int put_text(struct tree *tree, enum store_dir dir, const char *new_name, const struct buf *text,
+                    int64_t changed_s, struct need *need, struct err *err)
 {
     struct user_name parsed;
-    int r = user_name(dir, new_name, &parsed) == NAME_SCRATCH
-                ? to_scratch(tree, dir, new_name, text, changed_s, err)
-                : rename_to_final(tree, dir, new_name, text, changed_s, need, err);
 
-    if (r == 0 && strcmp(name, new_name) != 0)
-        r = leave(tree, dir, name, err);
-    return r;
+    if (user_name(dir, new_name, &parsed) == NAME_SCRATCH || text->n == 0)
+        return to_scratch(tree, dir, new_name, text, changed_s, err);
+    return spool_commit(tree, dir, new_name, text, changed_s, false, need, err);
+}
+
+/* The text is where it belongs: the new name shows it, the old one is left. */
+static int finish_move(struct tree *tree, enum store_dir dir, const char *name, const char *new_name, bool is_on_disk,
+                       struct err *err)
+{
+    if (is_on_disk)
+        drop_spool(tree, dir, new_name);
+    return strcmp(name, new_name) != 0 ? leave(tree, dir, name, err) : 0;
+}
+
+static int check_rename(struct tree *tree, uint64_t parent, enum store_dir dir, const char *name, const char *new_name,
+                        bool is_exclusive, struct err *err)
+{
+    cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
+    const struct node_spec *spec = NULL;
+    struct subject subject;
+    int64_t there_s;
+    int r = tree_find_child(tree, parent, name, &spec, &subject, err);
+
+    if (r == TREE_ABSENT)
+        return err_set(err, ENOENT, "no such file");
+    if (r == 0 && S_ISDIR(spec->mode))
+        return err_set(err, EPERM, "this directory has the name of what it came from");
+    if (r == 0 && is_exclusive && current_text(tree, dir, new_name, &there, &there_s, err) == 0)
+        return err_set(err, EEXIST, "'%s' exists", new_name);
+    return r < 0 ? r : spool_may_create(tree, dir, new_name, err);
 }
 
 int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
-                bool is_exclusive, struct need *ret_need, struct err *err)
+                const struct tree_rename *how, struct need *ret_need, struct err *err)
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
-    cleanup_(buf_done) struct buf there = BUF_INIT(QUERY_RULE_MAX);
+    struct user_name parsed;
     int64_t changed_s = 0;
-    int64_t there_s;
     enum store_dir dir = STORE_HUNTS;
     int r = common_dir(tree, parent, new_parent, &dir, err);
 
     if (r == 0 && strlen(new_name) > TREE_NAME_MAX)
         r = err_set(err, ENAMETOOLONG, "a name of more than %d bytes", TREE_NAME_MAX);
-    if (r < 0)
-        return r;
-    r = current_text(tree, dir, name, &text, &changed_s, err);
+    if (r == 0 && how->is_met)
+        return finish_move(tree, dir, name, new_name, true, err);
+    if (r == 0)
+        r = check_rename(tree, parent, dir, name, new_name, how->is_exclusive, err);
+    if (r == 0)
+        r = current_text(tree, dir, name, &text, &changed_s, err);
     if (r == TREE_ABSENT)
         r = err_set(err, ENOENT, "no such file");
-    if (r == 0 && is_exclusive && current_text(tree, dir, new_name, &there, &there_s, err) == 0)
-        r = err_set(err, EEXIST, "'%s' exists", new_name);
-    if (r == 0)
-        r = spool_may_create(tree, dir, new_name, err);
     if (r == 0)
         r = rename_entry(tree, dir, name, new_name, err);
-    if (r == TREE_ABSENT && rename_open_file(tree, dir, name, new_name))
-        r = 0;
-    return r == TREE_ABSENT ? move_text(tree, dir, name, new_name, &text, changed_s, ret_need, err) : r;
+    if (r != TREE_ABSENT)
+        return r;
+    if (rename_open_file(tree, dir, name, new_name))
+        return 0;
+    r = put_text(tree, dir, new_name, &text, changed_s, ret_need, err);
+    if (r != 0)
+        return r;
+    return finish_move(tree, dir, name, new_name, text.n > 0 && user_name(dir, new_name, &parsed) != NAME_SCRATCH, err);
 }

@@ -133,9 +133,9 @@ static bool takes_commands(struct tree *tree, uint64_t ino)
     return node_copy(tree, ino, &spec, &subject) && spec->ops && spec->ops->command;
 }
 
-int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct err *err)
+int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct need *ret_need,
+                  struct err *err)
 {
-    struct need need = { 0 };
     struct handle *opened = NULL;
     struct err ignored = { 0 };
     struct tree_open how;
@@ -145,15 +145,15 @@ int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_
         return r < 0 ? r : truncate_spool(tree, handle->spool, size, err);
     if (takes_commands(tree, ino))
         return 0; /* `echo run > ctl` begins so */
-    r = tree_open(tree, ino, O_WRONLY, 0, &opened, &how, &need, err);
+    r = tree_open(tree, ino, O_WRONLY, 0, &opened, &how, ret_need, err);
     if (r != 0)
         return r < 0 ? r : err_set(err, EIO, "a user's file that is not at hand");
     r = truncate_spool(tree, opened->spool, size, err);
     if (r < 0)
-        (void)tree_release(tree, opened, &need, &ignored); /* the first error counts */
+        (void)tree_release(tree, opened, ret_need, &ignored); /* the first error counts */
     else
-        r = tree_release(tree, opened, &need, err);
-    return r == TREE_NEED ? 0 : r; /* the poller sends what is queued */
+        r = tree_release(tree, opened, ret_need, err);
+    return r;
 }
 
 /* An empty file is never sent; empty defaults are the built-in ones again. */

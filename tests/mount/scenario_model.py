@@ -9,14 +9,14 @@ Where the contract says nothing the model has what malqueryfs does:
 
 - A file that is truncated to nothing stays empty and its hunt stays as it is, until something is written again.
 - Scratch is not listed. A rule renamed to scratch hides its file; its directory stays and keeps its name and suffix.
-- "a.yar" and "a.yara" are one hunt: the second cannot be made while the first is a hunt, by a rename neither. When both
-  were empty files before, the one that is written last gives the hunt its text and suffix, and a rename of either takes
-  the hunt along.
+- "a.yar" and "a.yara" are one hunt: the second cannot be made while the first is a hunt, by a rename neither. When it was
+  an empty file before, closing it with a text is EEXIST, and the text stays in memory until the hunt is gone.
 - A rename that is refused with EINVAL leaves the old name; the new name's hunt has the text, but a file that was hidden
   or empty stays so.
 - A draft with a wrong rule is EINVAL when it is written, but not when the very same text is written again.
-- truncate(2) by path says nothing of the rule. What it queues is sent by the poller; here `retry` does not wait for it.
-- `retry` sends a draft and what was rejected, and shows what was sent before with the same text; `run` always sends.
+- truncate(2) by path says nothing of the rule. What it queues is sent behind its back; here `retry` waits for that.
+- `retry` sends what was rejected, and shows what was sent before with the same text; a draft is left alone, and EINVAL
+  without a request. `run` always sends.
 """
 
 from __future__ import annotations
@@ -122,10 +122,18 @@ class Model:
             return self._submit(hunt)
         return "EINVAL" if is_new and hunt.state == "draft" and not is_valid(text) else None
 
+    def _is_taken(self, name: str) -> bool:
+        """By the same name with the other suffix."""
+        hunt = self.hunts.get(base_of(name))
+        return bool(hunt and hunt.suffix != suffix_of(name))
+
     def _close(self, name: str, text: bytes) -> str | None:
         if name in SCRATCH_NAMES or not text:
             self.held[name] = text
             return None
+        if self._is_taken(name):
+            self.held[name] = text
+            return "EEXIST"
         self.held.pop(name, None)
         return self._commit(name, text)
 
@@ -149,7 +157,7 @@ class Model:
         if self.text(name) is None:
             return "ENOENT"
         text = self.text(name)[:size]
-        if name in SCRATCH_NAMES or not text:
+        if name in SCRATCH_NAMES or not text or self._is_taken(name):
             return self._close(name, text)
         self.held.pop(name, None)
         self._put(name, text)
@@ -171,7 +179,8 @@ class Model:
             return None
         if error := self._may_create(new):
             return error
-        if name in FINAL_NAMES and new in FINAL_NAMES and base_of(name) in self.hunts:
+        is_hunt = name in FINAL_NAMES and base_of(name) in self.hunts and not self._is_taken(name)
+        if is_hunt and new in FINAL_NAMES:
             self._rename_hunt(name, new)
             return None
         if new in SCRATCH_NAMES or not text:
@@ -180,7 +189,7 @@ class Model:
             return error
         else:
             self.held.pop(new, None)
-        if name in FINAL_NAMES:
+        if is_hunt:
             self.held[name] = None
         else:
             del self.held[name]
@@ -204,6 +213,8 @@ class Model:
                 return "EINVAL"
             case "run":
                 return self._submit(hunt, always=True)
+            case "retry" if hunt.state == "draft":
+                return "EINVAL" if hunt.request is None else None
             case "retry" if hunt.state != "sent":
                 return self._submit(hunt)
             case "forget":
