@@ -28,6 +28,7 @@
 enum {
     API_ABSENT = 1,          /* the service does not know it */
     API_METADATA_MAX = 100,  /* ids in one metadata call; API page 2.2 */
+    API_MULTI_MAX = 1000,    /* digests in one multi-download; the service says nothing, this is ours */
     API_JSON_MAX = 64 << 20, /* bytes of a JSON answer */
     API_JSON_DEPTH = 32,
     API_TEXT_MAX = 511, /* bytes of a message or region that the service sends */

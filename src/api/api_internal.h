@@ -19,7 +19,6 @@ enum {
     API_RESULTS_MAX = 100 * 1000,    /* samples in one answer; QUERY_LIMIT_MAX is what we ask for */
     API_JSON_NODES_MAX = 500 * 1000, /* objects and arrays in one answer: each costs a thousand times its text */
     API_JSON_VALUES_MAX = 5000 * 1000,
-    API_MULTI_MAX = 1000, /* digests in one multi-download */
     API_MEMBER_TEXT = 32,
 };
 #define API_SAMPLE_BYTES_MAX (64 * GIB) /* of a download; larger sizes in metadata count as unknown */

@@ -24,10 +24,6 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
 
 int cache_start(struct cache *cache, struct err *err)
 {
-    int r = cache_submit_recover(cache, err);
-
-    if (r < 0)
-        return r;
     errno = pthread_create(&cache->poller, NULL, cache_poll_main, cache);
     if (errno)
         return err_sys(err, "no thread for the poller");

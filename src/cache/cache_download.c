@@ -21,8 +21,8 @@
 #include "util/text.h"
 
 enum {
-    IMPORT_TRIES_MAX = 2,  /* a damaged archive is fetched again once */
-    IMPORT_LOOK_MS = 1000, /* how often an idle importer looks for the end */
+    IMPORT_FETCHES_MAX = 2, /* of an archive, for one answer that it is ready */
+    IMPORT_LOOK_MS = 1000,  /* how often an idle importer looks for the end */
 };
 
 #define CACHE_ARCHIVE_MAX (16 * GIB) /* bytes */
@@ -84,64 +84,110 @@ static int ask_metadata(struct cache *cache, const struct submission *sub, struc
     return r;
 }
 
-/* Why a sample is not asked for although it is not here; "" when it is. */
-static int why_not(struct cache *cache, struct store_asked *asked, struct err *err)
+/* Why a sample is not asked for although it is not here; "" when it is. *ret_size: of what will come, at least 0. */
+static int why_not(struct cache *cache, struct store_asked *asked, int64_t *ret_size, struct err *err)
 {
     struct store_sample known;
-    struct request_id id;
+    const char *reason = "";
     int r;
 
-    asked->reason[0] = '\0';
-    if (store_object_exists(cache->store, &asked->digest))
-        return 0;
     r = store_sample_get(cache->store, &asked->digest, &known, err);
     if (r < 0)
         return r;
     if (r == STORE_ABSENT || known.state == STORE_SAMPLE_ABSENT)
-        (void)text_copy(asked->reason, sizeof asked->reason, reason_unknown); /* fits */
+        reason = reason_unknown;
     else if (known.state == STORE_SAMPLE_GONE)
-        (void)text_copy(asked->reason, sizeof asked->reason, reason_gone); /* fits */
+        reason = reason_gone;
     else if (store_object_is_damaged(cache->store, &asked->digest))
-        (void)text_copy(asked->reason, sizeof asked->reason, reason_damaged); /* fits */
-    if (asked->reason[0])
-        return 0;
-    r = store_asked_under_way(cache->store, &asked->digest, &id, err);
-    if (r == 0)
-        (void)snprintf(asked->reason, sizeof asked->reason, "it is on its way with request %s", id.s); /* fits */
-    return r < 0 ? r : 0;
+        reason = reason_damaged;
+    *ret_size = r == 0 && known.sample.size_bytes > 0 ? known.sample.size_bytes : 0;
+    (void)text_copy(asked->reason, sizeof asked->reason, reason); /* they fit */
+    return 0;
 }
 
-static bool is_to_fetch(struct cache *cache, const struct store_asked *asked)
+/* What has to be asked for, and how much room it takes. */
+static int sort_out(struct cache *cache, struct submission *sub, int64_t *ret_bytes, struct err *err)
 {
-    return !asked->reason[0] && !store_object_exists(cache->store, &asked->digest);
+    int64_t size = 0;
+    int r = 0;
+
+    free(sub->to_fetch);
+    sub->n_to_fetch = 0;
+    sub->to_fetch = calloc(sub->n_asked, sizeof *sub->to_fetch);
+    if (!sub->to_fetch)
+        return err_set(err, ENOMEM, "no memory for a list");
+    for (size_t i = 0; r == 0 && i < sub->n_asked; i++) {
+        sub->asked[i].reason[0] = '\0';
+        if (store_object_exists(cache->store, &sub->asked[i].digest))
+            continue;
+        r = why_not(cache, &sub->asked[i], &size, err);
+        if (r < 0 || sub->asked[i].reason[0])
+            continue;
+        sub->to_fetch[sub->n_to_fetch++] = sub->asked[i].digest;
+        if (__builtin_add_overflow(*ret_bytes, size, ret_bytes))
+            return err_set(err, EFBIG, "more bytes than can be counted");
+    }
+    return r;
 }
 
-/* The whole batch or nothing, and before anything is spent. */
-static int check_quota(struct cache *cache, size_t n, struct err *err)
+/* The whole batch or nothing, and before anything is spent: so many at a time, the month's quota, room for archive and
+ * samples. */
+static int check_batch(struct cache *cache, const struct submission *sub, int64_t bytes, struct err *err)
 {
     struct cache_quotas quotas;
+    int64_t total = 0;
+    int64_t room = 0;
     int64_t left;
-    int r = n > 0 ? cache_fetch_quotas(cache, err) : 0;
+    int r;
 
-    if (r < 0 || n == 0 || !cache_quotas(cache, &quotas, NULL))
+    if (sub->n_to_fetch == 0)
+        return 0;
+    if (sub->n_to_fetch > API_MULTI_MAX)
+        return err_set(err, EINVAL, "%zu samples to download: at most %d at a time, so split the list or `fetch N`",
+                       sub->n_to_fetch, API_MULTI_MAX);
+    r = store_disk(cache->store, &total, &room, err);
+    if (r == 0 && room / 2 < bytes)
+        return err_set(err, ENOSPC, "no room for %lld bytes and their archive in the cache", (long long)bytes);
+    if (r == 0)
+        r = cache_fetch_quotas(cache, err);
+    if (r < 0 || !cache_quotas(cache, &quotas, NULL))
         return r;
     left = quotas.download_limit - quotas.download_count;
-    if ((int64_t)n <= left)
+    if ((int64_t)sub->n_to_fetch <= left)
         return 0;
-    return err_set(err, EDQUOT, "%zu downloads, and %lld are left this month: nothing was asked for", n,
+    return err_set(err, EDQUOT, "%zu downloads, and %lld are left this month: nothing was asked for", sub->n_to_fetch,
                    (long long)(left > 0 ? left : 0));
 }
 
 int cache_download_prepare(struct cache *cache, struct submission *sub, struct err *err)
 {
-    size_t n = 0;
+    int64_t bytes = 0;
     int r = ask_metadata(cache, sub, err);
 
-    for (size_t i = 0; r == 0 && i < sub->n_asked; i++) {
-        r = why_not(cache, &sub->asked[i], err);
-        n += is_to_fetch(cache, &sub->asked[i]);
+    if (r == 0)
+        r = sort_out(cache, sub, &bytes, err);
+    return r < 0 ? r : check_batch(cache, sub, bytes, err);
+}
+
+/*
+ * Nobody is downloading one of them singly. The intent is on disk already, so whoever takes a lock after this look
+ * finds it there: either we see the lock, or it sees the intent.
+ */
+static int check_singles(struct cache *cache, const struct submission *sub, struct err *err)
+{
+    static const volatile bool at_once = true;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sub->n_to_fetch; i++) {
+        int fd = -1;
+
+        r = store_digest_lock(cache->store, &sub->to_fetch[i], &at_once, &fd, err);
+        store_digest_unlock(fd);
+        if (r == STORE_BUSY || (r == 0 && store_object_exists(cache->store, &sub->to_fetch[i])))
+            r = err_set(err, EAGAIN, "it waits for sample %s, which is being downloaded",
+                        digest_short(&sub->to_fetch[i]).s);
     }
-    return r < 0 ? r : check_quota(cache, n, err);
+    return r;
 }
 
 /* Nothing is on its way: what is local is the answer. */
@@ -157,23 +203,18 @@ static int answer_at_once(struct submission *sub, struct request_id *ret_id, str
 int cache_download_send(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,
                         struct err *err)
 {
-    cleanup_(freep) struct digest *digests = calloc(sub->n_asked, sizeof *digests);
-    size_t n = 0;
-    int r;
+    int r = check_singles(cache, sub, err);
 
     *ret_sent = false;
-    if (!digests)
-        return err_set(err, ENOMEM, "no memory for a list");
-    for (size_t i = 0; i < sub->n_asked; i++)
-        if (is_to_fetch(cache, &sub->asked[i]))
-            digests[n++] = sub->asked[i].digest;
-    if (n == 0)
+    if (r < 0)
+        return r;
+    if (sub->n_to_fetch == 0)
         return answer_at_once(sub, ret_id, err);
-    r = api_multi_start(cache->api, digests, n, ret_id, ret_sent, err);
+    r = api_multi_start(cache->api, sub->to_fetch, sub->n_to_fetch, ret_id, ret_sent, err);
     if (r != API_ABSENT)
         return r;
     for (size_t i = 0; i < sub->n_asked; i++)
-        if (is_to_fetch(cache, &sub->asked[i]))
+        if (!sub->asked[i].reason[0] && !store_object_exists(cache->store, &sub->asked[i].digest))
             (void)text_copy(sub->asked[i].reason, sizeof sub->asked[i].reason, reason_unknown); /* fits */
     return answer_at_once(sub, ret_id, err);
 }
@@ -227,6 +268,7 @@ static int fetch_archive(struct cache *cache, const struct request_id *id, struc
 
 struct batch {
     struct store_asked *items;
+    bool *known_missing; /* had a reason before anything was asked for */
     size_t n;
     size_t room;
 };
@@ -261,33 +303,36 @@ static int unpack(struct cache *cache, const struct request_id *id, struct batch
     if (!wanted || !reasons)
         return err_set(err, ENOMEM, "no memory for a list");
     for (size_t i = 0; i < batch->n; i++)
-        if (!batch->items[i].reason[0])
+        if (!batch->known_missing[i])
             wanted[unpack.n_wanted++] = batch->items[i].digest;
     r = store_archive_unpack(cache->store, id, &unpack, reasons, err);
     for (size_t i = 0, k = 0; r == 0 && i < batch->n; i++)
-        if (!batch->items[i].reason[0])
+        if (!batch->known_missing[i])
             (void)text_copy(batch->items[i].reason, sizeof batch->items[i].reason, reasons[k++].text); /* same size */
     return r;
 }
 
-/* The archive, once more when what came is of no use. */
+static bool is_complete(struct cache *cache, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++)
+        if (!batch->known_missing[i] && !store_object_exists(cache->store, &batch->items[i].digest))
+            return false;
+    return true;
+}
+
+/* From the archive that is here; fetched, and fetched once more when not all came out of it: that is free, and the
+ * fault may be that of the way. */
 static int bring(struct cache *cache, const struct request_id *id, struct batch *batch, struct err *err)
 {
-    cleanup_(store_object_unrefp) struct store_object *kept = NULL;
-    int r = store_archive_open(cache->store, id, &kept, err);
+    int r = unpack(cache, id, batch, err);
 
-    if (r < 0)
-        return r;
-    if (r == STORE_ABSENT)
+    for (int i = 0; i < IMPORT_FETCHES_MAX && r != -ECANCELED && !is_complete(cache, batch); i++) {
         r = fetch_archive(cache, id, err);
-    if (r == 0)
+        if (r != 0)
+            return r;
         r = unpack(cache, id, batch, err);
-    for (int i = 1; (r == -EPROTO || r == -EBADMSG) && i < IMPORT_TRIES_MAX; i++) {
-        r = fetch_archive(cache, id, err);
-        if (r == 0)
-            r = unpack(cache, id, batch, err);
     }
-    return r;
+    return r == STORE_ABSENT ? err_set(err, EAGAIN, "the archive went away before it was unpacked") : r;
 }
 
 /* Sizes that the bytes correct, errors that are over. */
@@ -311,6 +356,7 @@ static int note_samples(struct cache *cache, const struct batch *batch, struct e
     return r < 0 ? r : 0;
 }
 
+/* With a reason the request failed: what is local all the same is a result, the rest is missing for that reason. */
 static int finish(struct cache *cache, const struct store_request *request, const struct batch *batch,
                   const char *reason, struct err *err)
 {
@@ -318,6 +364,14 @@ static int finish(struct cache *cache, const struct store_request *request, cons
     struct store_answer answer = { .request = &finished, .asked = batch->items, .n_asked = batch->n };
     int r;
 
+    for (size_t i = 0; reason && i < batch->n; i++) {
+        struct store_asked *asked = &batch->items[i];
+
+        if (store_object_exists(cache->store, &asked->digest))
+            asked->reason[0] = '\0';
+        else if (!asked->reason[0])
+            (void)text_copy(asked->reason, sizeof asked->reason, reason); /* cut is fine */
+    }
     finished.state = reason ? REQUEST_FAILED : REQUEST_DONE;
     finished.finished_s = clock_now_s();
     (void)text_copy(finished.error, sizeof finished.error, reason ? reason : ""); /* cut is fine */
@@ -338,8 +392,40 @@ static int64_t count_local(struct cache *cache, const struct batch *batch)
     return n;
 }
 
-/* Whether trying again can help; what cannot is the end of the request. */
-static bool is_final(int r)
+/* What was asked for; free items and known_missing. */
+static int load_batch(struct cache *cache, const struct store_request *request, struct batch *ret_batch,
+                      struct err *err)
+{
+    int r = store_asked_list(cache->store, request->row, collect_asked, ret_batch, err);
+
+    if (r == 0)
+        ret_batch->known_missing = calloc(ret_batch->n + 1, sizeof *ret_batch->known_missing);
+    if (r > 0 || (r == 0 && !ret_batch->known_missing))
+        return err_set(err, ENOMEM, "no memory for a list");
+    for (size_t i = 0; r == 0 && i < ret_batch->n; i++)
+        ret_batch->known_missing[i] = ret_batch->items[i].reason[0] != '\0';
+    return r;
+}
+
+static void batch_done(struct batch *batch)
+{
+    free(batch->items);
+    free(batch->known_missing);
+}
+
+int cache_download_failed(struct cache *cache, const struct store_request *request, const char *reason, struct err *err)
+{
+    struct batch batch = { 0 };
+    int r = load_batch(cache, request, &batch, err);
+
+    if (r == 0)
+        r = finish(cache, request, &batch, *reason ? reason : "the service gave no reason", err);
+    batch_done(&batch);
+    return r;
+}
+
+/* No archive, or none that is one: odd answers of the service, or of whoever stands on the way. */
+static bool is_odd(int r)
 {
     return r == API_ABSENT || r == -EPROTO || r == -EBADMSG || r == -EFBIG;
 }
@@ -353,9 +439,7 @@ static int import(struct cache *cache, const struct request_id *id, struct err *
 
     if (r != 0 || request.state != REQUEST_INPROGRESS)
         return r < 0 ? r : 0; /* forgotten, or another mount was faster */
-    r = store_asked_list(cache->store, request.row, collect_asked, &batch, err);
-    if (r > 0)
-        r = err_set(err, ENOMEM, "no memory for a list");
+    r = load_batch(cache, &request, &batch, err);
     if (r == 0) {
         lock_acquire(&cache->lock);
         cache->progress.n_bytes = 0;
@@ -370,10 +454,12 @@ static int import(struct cache *cache, const struct request_id *id, struct err *
         (void)err_set(err, ENOENT, "the service does not have this archive any more"); /* its text is the reason */
     if (r == 0)
         r = note_samples(cache, &batch, err);
-    if (r == 0 || is_final(r))
-        r = finish(cache, &request, &batch, r == 0 ? NULL : err->text, err);
-    free(batch.items);
-    return r;
+    if (r == 0)
+        r = finish(cache, &request, &batch, NULL, err);
+    else if (is_odd(r) && cache_is_denied(cache, id)) /* it was paid for: not after one odd answer */
+        r = finish(cache, &request, &batch, err->text, err);
+    batch_done(&batch);
+    return r > 0 ? -err->code : r;
 }
 
 /* ---- one sample ---- */
@@ -418,6 +504,9 @@ int cache_download_one(struct cache *cache, const struct digest *digest, bool *r
         return r;
     accepted.id = &id;
     r = store_entry_accepted(cache->store, 0, &sent, &accepted, err); /* no entry: STORE_ABSENT */
+    if (r < 0) /* the service has it and the disk does not: the log is the last place for the id */
+        log_event(LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, "download"), LOG_TEXT(LOG_REQUEST, id.s),
+                  LOG_NUMBER(LOG_ERRNO, err->code));
     cache_changed(cache);
     if (r >= 0)
         r = cache_download_wait(cache, digest, err);

@@ -16,6 +16,7 @@ struct poll; /* cache_poll.c */
 enum {
     CACHE_FAILURES_MAX = 256,
     CACHE_TRIES_MAX = 2,
+    CACHE_DENIALS_MAX = 64,   /* requests that are being denied; beyond it the count begins anew */
     CACHE_IMPORTS_MAX = 64,   /* archives that are known to be ready; the others are asked for again */
     SUBMIT_OPTIONS_MAX = 1024 /* bytes of an entry's options as lines */
 };
@@ -54,6 +55,8 @@ struct submission {
     struct search search;
     struct store_asked *asked; /* of a multi-download */
     size_t n_asked;
+    struct digest *to_fetch; /* those of them that are paid for */
+    size_t n_to_fetch;
     struct api_result result;
     bool has_result;
 };
@@ -85,6 +88,17 @@ CHECKED int cache_download_one(struct cache *cache, const struct digest *digest,
 /* Waits while a multi-download that is under way may bring the sample. 0: none does any more. */
 CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest, struct err *err);
 
+/* The service failed a multi-download, or denies it: nothing more will come. */
+CHECKED int cache_download_failed(struct cache *cache, const struct store_request *request, const char *reason,
+                                  struct err *err);
+
+/*
+ * One more answer that a request, or its archive, is not there. True when the service has said so often enough and for
+ * long enough: it was paid for, so one odd answer must not end it. cache_not_denied() begins anew.
+ */
+bool cache_is_denied(struct cache *cache, const struct request_id *id);
+void cache_not_denied(struct cache *cache, const struct request_id *id);
+
 /* The service says that the archive of this request is ready: it is fetched and unpacked by the importer, once. */
 void cache_import(struct cache *cache, const struct request_id *id);
 bool cache_is_importing(struct cache *cache, const struct request_id *id);
@@ -97,6 +111,13 @@ struct cache_failure {
     struct digest digest;
     int n;
     struct err err;
+};
+
+/* How long the service has denied a request. */
+struct cache_denial {
+    struct request_id id;
+    int n;            /* answers in a row; 0: not used */
+    int64_t since_ms; /* monotonic */
 };
 
 struct cache {
@@ -122,6 +143,8 @@ struct cache {
     struct digest damaged;  /* the last sample whose local bytes were */
     struct buf event_lines; /* those that are kept, whole lines */
     struct cache_events events;
+    struct cache_denial denials[CACHE_DENIALS_MAX]; /* a ring */
+    size_t next_denial;
     struct request_id imports[CACHE_IMPORTS_MAX]; /* the first is being imported */
     size_t n_imports;
     struct cache_progress progress; /* of the first */
@@ -156,8 +179,5 @@ void cache_finished(struct cache *cache, const struct request_id *id);
 void *cache_poll_main(void *closure);
 void cache_poll_done(struct cache *cache);
 
-/* Entries that a dead process was sending become failed. */
-CHECKED int cache_submit_recover(struct cache *cache, struct err *err);
-
-/* Sends every queued entry once; failures stay queued. */
+/* Sends every queued entry once, failures stay queued; entries that a dead process was sending become failed. */
 void cache_submit_queued(struct cache *cache);

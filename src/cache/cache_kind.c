@@ -97,10 +97,11 @@ static int read_search(struct cache *cache, struct submission *sub, struct err *
 {
     cleanup_(buf_done) struct buf words = BUF_INIT(SUBMIT_OPTIONS_MAX);
     const char *text = buf_text(&sub->text);
+    size_t mark = text_bom(text, sub->text.n);
     int r;
 
     (void)cache;
-    if (text[strspn(text, " \t\r\n")] == '{') {
+    if (text[mark + strspn(text + mark, " \t\r\n")] == '{') {
         r = api_decode_search(text, sub->text.n, &sub->search, &words, err);
         if (r == 0)
             r = read_words(buf_text(&words), &sub->options, err);
@@ -187,6 +188,7 @@ void cache_submission_done(struct submission *sub)
     buf_done(&sub->key);
     search_done(&sub->search);
     free(sub->asked);
+    free(sub->to_fetch);
     if (sub->has_result)
         api_result_done(&sub->result);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/clock.h"
 #include "util/log.h"
@@ -23,8 +24,6 @@ struct poll {
     struct store_request request;
     int64_t next_ms;
     int64_t wait_ms;
-    int n_absent;      /* answers "unknown" in a row */
-    int64_t absent_ms; /* when the first of them came */
 };
 
 /* The unfinished requests as the store lists them, growing. */
@@ -131,17 +130,61 @@ static void finish(struct cache *cache, struct store_request *request, const str
     cache_finished(cache, &request->id);
 }
 
-/* The service says that it does not know it. It was paid for, so one odd answer, or one mount against another service,
- * must not end it: only when that stays so is it given up. */
+static struct cache_denial *denial_of_locked(struct cache *cache, const struct request_id *id) REQUIRES(&cache->lock)
+{
+    for (size_t i = 0; i < CACHE_DENIALS_MAX; i++)
+        if (cache->denials[i].n > 0 && strcmp(cache->denials[i].id.s, id->s) == 0)
+            return &cache->denials[i];
+    return NULL;
+}
+
+bool cache_is_denied(struct cache *cache, const struct request_id *id)
+{
+    struct cache_denial *denial;
+    bool is_final;
+
+    lock_acquire(&cache->lock);
+    denial = denial_of_locked(cache, id);
+    if (!denial) {
+        denial = &cache->denials[cache->next_denial];
+        cache->next_denial = (cache->next_denial + 1) % CACHE_DENIALS_MAX;
+        *denial = (struct cache_denial){ .id = *id, .since_ms = clock_mono_ms() };
+    }
+    denial->n++;
+    is_final = denial->n >= POLL_ABSENT_MIN && clock_mono_ms() - denial->since_ms >= cache->config.poll_absent_ms;
+    lock_release(&cache->lock);
+    return is_final;
+}
+
+void cache_not_denied(struct cache *cache, const struct request_id *id)
+{
+    struct cache_denial *denial;
+
+    lock_acquire(&cache->lock);
+    denial = denial_of_locked(cache, id);
+    if (denial)
+        denial->n = 0;
+    lock_release(&cache->lock);
+}
+
+/* The service's last word, also on a multi-download that has no archive. */
+static void conclude(struct cache *cache, struct store_request *request, const struct api_result *result)
+{
+    struct err err = { 0 };
+
+    if (request->kind != QUERY_MULTI)
+        finish(cache, request, result);
+    else if (cache_download_failed(cache, request, result->reason, &err) < 0)
+        log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "poll"), LOG_TEXT(LOG_REQUEST, request->id.s),
+                  LOG_NUMBER(LOG_ERRNO, err.code));
+}
+
 static void deny(struct cache *cache, struct poll *poll)
 {
     struct api_result result = { .state = REQUEST_FAILED, .reason = "the service does not know this request any more" };
 
-    if (poll->n_absent++ == 0)
-        poll->absent_ms = clock_mono_ms();
-    if (poll->n_absent < POLL_ABSENT_MIN || clock_mono_ms() - poll->absent_ms < cache->config.poll_absent_ms)
-        return;
-    finish(cache, &poll->request, &result);
+    if (cache_is_denied(cache, &poll->request.id))
+        conclude(cache, &poll->request, &result);
 }
 
 static void ask(struct cache *cache, struct poll *poll)
@@ -152,14 +195,14 @@ static void ask(struct cache *cache, struct poll *poll)
 
     cache_count(cache, &cache->health.n_polls, 1);
     r = cache_note(cache, api_request(cache->api, &poll->request.id, &result, &err), &err);
-    if (r == 0)
-        poll->n_absent = 0;
+    if (r == 0 && poll->request.kind != QUERY_MULTI) /* there the archive has the last word */
+        cache_not_denied(cache, &poll->request.id);
     if (r == API_ABSENT)
         deny(cache, poll);
     else if (r == 0 && result.state == REQUEST_DONE && poll->request.kind == QUERY_MULTI)
         cache_import(cache, &poll->request.id); /* its result is an archive */
     else if (r == 0 && result.state != REQUEST_INPROGRESS)
-        finish(cache, &poll->request, &result);
+        conclude(cache, &poll->request, &result);
     else if (r < 0 && r != -ECANCELED)
         log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "poll"), LOG_TEXT(LOG_REQUEST, poll->request.id.s),
                   LOG_NUMBER(LOG_ERRNO, err.code), LOG_TEXT(LOG_TRACE, err.trace));

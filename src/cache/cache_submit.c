@@ -69,18 +69,29 @@ static const char *const state_events[] = {
     [STORE_ENTRY_SUBMITTED] = "submitted", [STORE_ENTRY_REJECTED] = "rejected", [STORE_ENTRY_FAILED] = "failed",
 };
 
-/* Sets state and words; the caller's error stays what it was. Returns -err->code, or the disk's failure. */
-static int settle(struct cache *cache, const struct store_entry *entry, enum store_entry_state state, struct err *err)
+static void tell(struct cache *cache, const struct store_entry *entry, enum store_entry_state state,
+                 const struct err *err)
 {
-    struct err failed = { 0 };
-
-    if (store_entry_set_state(cache->store, entry->row, state, err->text, err->trace, &failed) < 0)
-        *err = failed;
     if (entry->state != state || strcmp(entry->error, err->text) != 0) /* no news from one try to the next */
         CACHE_EVENT(cache, state_events[state], CACHE_TEXT("kind", cache_kind(entry->dir)->name),
                     CACHE_TEXT("name", entry->name), CACHE_TEXT("errno", err_name(err->code)),
                     CACHE_TEXT("reason", err->text), CACHE_TEXT("trace", err->trace));
     cache_changed(cache);
+}
+
+/*
+ * Sets state and words, if the entry still holds what was judged in the state `from`; the caller's error stays what it
+ * was. Returns -err->code, or the disk's failure.
+ */
+static int settle(struct cache *cache, const struct submission *sub, enum store_entry_state from,
+                  enum store_entry_state state, struct err *err)
+{
+    struct store_held held = { .state = from, .text = buf_text(&sub->text), .n = sub->text.n };
+    struct err failed = { 0 };
+
+    if (store_entry_settle(cache->store, sub->entry->row, &held, state, err, &failed) < 0)
+        *err = failed;
+    tell(cache, sub->entry, state, err);
     return -err->code;
 }
 
@@ -143,37 +154,46 @@ static int accepted(struct cache *cache, struct submission *sub, const struct st
 }
 
 /* What was not accepted: later may help, it will not, or nobody knows. */
-static int refused(struct cache *cache, const struct submission *sub, bool may_have_arrived, struct err *err)
+static int refused(struct cache *cache, const struct submission *sub, enum store_entry_state from,
+                   bool may_have_arrived, struct err *err)
 {
     (void)err_wrap(err, "%s '%s'", sub->kind->name, sub->entry->name); /* the code stays */
     if (may_have_arrived)
-        return settle(cache, sub->entry, STORE_ENTRY_FAILED, err);
+        return settle(cache, sub, from, STORE_ENTRY_FAILED, err);
     if (is_worth_queueing(err->code)) {
-        (void)settle(cache, sub->entry, STORE_ENTRY_QUEUED, err); /* its reason is in `error`; close() succeeds */
+        (void)settle(cache, sub, from, STORE_ENTRY_QUEUED, err); /* its reason is in `error`; close() succeeds */
         return 0;
     }
-    return settle(cache, sub->entry, STORE_ENTRY_REJECTED, err);
+    return settle(cache, sub, from, STORE_ENTRY_REJECTED, err);
 }
 
-static int send_it(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
+static int send_it(struct cache *cache, struct submission *sub, struct store_sent *sent, struct err *err)
 {
     struct request_id id;
     bool may_have_arrived = false;
     int r = sub->kind->prepare ? sub->kind->prepare(cache, sub, err) : 0;
 
     if (r < 0)
-        return refused(cache, sub, false, err);
+        return refused(cache, sub, STORE_ENTRY_QUEUED, false, err);
+    sent->intended = sub->to_fetch;
+    sent->n_intended = sub->n_to_fetch;
     r = store_entry_begin(cache->store, sub->entry->row, sent, err);
+    if (r == STORE_BUSY) {
+        (void)err_set(err, EAGAIN,
+                      "it waits for another list that brings some of its samples"); /* the code is in err */
+        return refused(cache, sub, STORE_ENTRY_QUEUED, false, err);
+    }
     if (r != 0)
         return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
     cache_changed(cache);
     r = cache_note(cache, sub->kind->send(cache, sub, &id, &may_have_arrived, err), err);
     cache_spent(cache);
-    return r == 0 ? accepted(cache, sub, sent, &id, err) : refused(cache, sub, may_have_arrived, err);
+    return r == 0 ? accepted(cache, sub, sent, &id, err)
+                  : refused(cache, sub, STORE_ENTRY_SUBMITTING, may_have_arrived, err);
 }
 
 /* With the text locked on this host, so that the same text under two names is one request. */
-static int show_or_send(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
+static int show_or_send(struct cache *cache, struct submission *sub, struct store_sent *sent, struct err *err)
 {
     int fd = -1;
     int r = text_lock(cache, sent, &fd, err);
@@ -202,7 +222,7 @@ static int submit_text(struct cache *cache, struct submission *sub, struct err *
     int r = cache_submission_read(cache, sub, err);
 
     if (r < 0)
-        return is_the_users(r) ? settle(cache, sub->entry, STORE_ENTRY_REJECTED, err) : r;
+        return is_the_users(r) ? settle(cache, sub, STORE_ENTRY_QUEUED, STORE_ENTRY_REJECTED, err) : r;
     sent.text = buf_text(&sub->text);
     sent.n = sub->text.n;
     sent.key = sub->key.n ? buf_text(&sub->key) : NULL;
@@ -214,11 +234,23 @@ static int submit_text(struct cache *cache, struct submission *sub, struct err *
 /* What another thread or process made of it while we waited for the lock. */
 static int verdict_of(const struct store_entry *entry, struct err *err)
 {
-    if (entry->state == STORE_ENTRY_REJECTED)
-        return err_set(err, EINVAL, "%s", entry->error);
-    if (entry->state == STORE_ENTRY_FAILED)
-        return err_set(err, EREMOTEIO, "%s", entry->error);
-    return 0;
+    bool is_bad = entry->state == STORE_ENTRY_REJECTED || entry->state == STORE_ENTRY_FAILED;
+
+    return is_bad ? err_set(err, entry->code ? entry->code : EREMOTEIO, "%s", entry->error) : 0;
+}
+
+/* It says SUBMITTING and we have its lock: whoever was sending it is dead, and the answer is lost. */
+static int orphaned(struct cache *cache, const struct store_entry *entry, struct err *err)
+{
+    struct err failed = { 0 };
+
+    (void)err_set(
+        err, EREMOTEIO,
+        "interrupted while it was sent: the service may have accepted it, the id is lost"); /* its text is the reason */
+    if (store_entry_set_state(cache->store, entry->row, STORE_ENTRY_FAILED, err, &failed) < 0)
+        *err = failed;
+    tell(cache, entry, STORE_ENTRY_FAILED, err);
+    return -err->code;
 }
 
 /* A draft is not sent, but whoever writes it is told at once what is wrong with it. */
@@ -226,7 +258,7 @@ static int check_draft(struct cache *cache, struct submission *sub, struct err *
 {
     int r = cache_submission_read(cache, sub, err);
 
-    return is_the_users(r) ? settle(cache, sub->entry, STORE_ENTRY_DRAFT, err) : r;
+    return is_the_users(r) ? settle(cache, sub, STORE_ENTRY_DRAFT, STORE_ENTRY_DRAFT, err) : r;
 }
 
 /* A directory that mkdir() made does not exist when mkdir() failed. */
@@ -249,14 +281,14 @@ static int submit_locked(struct cache *cache, int64_t row, struct err *err)
 
     if (r != 0)
         return r < 0 ? r : 0; /* deleted */
+    if (entry.state == STORE_ENTRY_SUBMITTING)
+        return orphaned(cache, &entry, err);
     if (entry.state != STORE_ENTRY_QUEUED && entry.state != STORE_ENTRY_DRAFT)
         return verdict_of(&entry, err); /* only what is surely not accepted yet may be sent */
     r = store_entry_text(cache->store, row, &sub.text, err);
     if (r != 0)
         return r == STORE_ABSENT ? 0 : r;
-    if (entry.state == STORE_ENTRY_DRAFT)
-        return check_draft(cache, &sub, err);
-    return drop_refused(cache, row, submit_text(cache, &sub, err), err);
+    return entry.state == STORE_ENTRY_DRAFT ? check_draft(cache, &sub, err) : submit_text(cache, &sub, err);
 }
 
 int cache_submit(struct cache *cache, int64_t row, struct err *err)
@@ -270,6 +302,20 @@ int cache_submit(struct cache *cache, int64_t row, struct err *err)
         return err_set(err, ECANCELED, "the mount is ending");
     if (r < 0)
         return r;
+    r = drop_refused(cache, row, submit_locked(cache, row, err), err); /* somebody waits for the verdict */
+    store_digest_unlock(fd);
+    return r;
+}
+
+/* Behind everybody's back: what another process or thread has in its hands is left to it. */
+static int submit_if_free(struct cache *cache, int64_t row, struct err *err)
+{
+    static const volatile bool at_once = true;
+    int fd = -1;
+    int r = entry_lock(cache, row, &at_once, &fd, err);
+
+    if (r != 0)
+        return r == STORE_BUSY ? 0 : r;
     r = submit_locked(cache, row, err);
     store_digest_unlock(fd);
     return r;
@@ -292,25 +338,6 @@ static int collect(void *closure, const struct store_entry *entry)
     return rows->n == SUBMIT_ROWS_MAX; /* the rest comes next time */
 }
 
-/* An entry that says SUBMITTING: failed, unless a living process holds its lock. */
-static int recover(struct cache *cache, int64_t row, struct err *err)
-{
-    static const volatile bool at_once = true;
-    struct store_entry entry;
-    int fd = -1;
-    int r = entry_lock(cache, row, &at_once, &fd, err);
-
-    if (r != 0)
-        return r == STORE_BUSY ? 0 : r;
-    r = store_entry_get_row(cache->store, row, &entry, err);
-    if (r == 0 && entry.state == STORE_ENTRY_SUBMITTING)
-        r = store_entry_set_state(cache->store, row, STORE_ENTRY_FAILED,
-                                  "interrupted while it was sent: the service may have accepted it, the id is lost",
-                                  NULL, err);
-    store_digest_unlock(fd);
-    return r < 0 ? r : 0;
-}
-
 /* The entries in one state, of all directories. */
 static int find_rows(struct cache *cache, enum store_entry_state state, struct rows *rows, struct err *err)
 {
@@ -323,31 +350,26 @@ static int find_rows(struct cache *cache, enum store_entry_state state, struct r
     return r < 0 ? r : 0;
 }
 
-int cache_submit_recover(struct cache *cache, struct err *err)
+/* What is queued is sent; what a dead process was sending becomes failed. */
+static void submit_all(struct cache *cache, enum store_entry_state state, struct rows *rows)
 {
-    cleanup_(freep) struct rows *rows = calloc(1, sizeof *rows);
-    int r;
+    struct err err = { 0 };
 
-    if (!rows)
-        return err_set(err, ENOMEM, "no memory for the recovery of submissions");
-    r = find_rows(cache, STORE_ENTRY_SUBMITTING, rows, err);
-    for (size_t i = 0; r >= 0 && i < rows->n; i++)
-        r = recover(cache, rows->rows[i], err);
-    return r < 0 ? r : 0;
+    rows->n = 0;
+    if (find_rows(cache, state, rows, &err) < 0)
+        return; /* the listing of requests just after says what is wrong with the disk */
+    for (size_t i = 0; i < rows->n && !atomic_load(&cache->cancelled); i++)
+        if (submit_if_free(cache, rows->rows[i], &err) < 0 && err.code != ECANCELED)
+            log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "submit"), LOG_NUMBER(LOG_ERRNO, err.code),
+                      LOG_TEXT(LOG_TRACE, err.trace));
 }
 
 void cache_submit_queued(struct cache *cache)
 {
     cleanup_(freep) struct rows *rows = calloc(1, sizeof *rows);
-    struct err err = { 0 };
 
     if (!rows)
         return; /* next time */
-    if (find_rows(cache, STORE_ENTRY_QUEUED, rows, &err) < 0)
-        return; /* the listing of requests just after says what is wrong with the disk */
-    for (size_t i = 0; i < rows->n && !atomic_load(&cache->cancelled); i++) {
-        if (cache_submit(cache, rows->rows[i], &err) < 0 && err.code != ECANCELED)
-            log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "submit"), LOG_NUMBER(LOG_ERRNO, err.code),
-                      LOG_TEXT(LOG_TRACE, err.trace));
-    }
+    submit_all(cache, STORE_ENTRY_SUBMITTING, rows);
+    submit_all(cache, STORE_ENTRY_QUEUED, rows);
 }

@@ -16,7 +16,7 @@
 enum {
     ENGINE_PATTERN_MIN = GRAM_BYTES, /* bytes after decoding; API page, U9 */
     ENGINE_PATTERN_MAX = 64 * 1024,  /* bytes after decoding */
-    ENGINE_PATTERNS_MAX = 64,        /* patterns of a search */
+    ENGINE_PATTERNS_MAX = 100,       /* patterns of a search */
 };
 
 /* The bytes of `value` as `type` (hex, ascii or wide) says; wide is UTF-16, little endian. */

@@ -250,6 +250,7 @@ struct store_entry {
     bool is_forced;            /* queued at the user's word: sent even if the same was sent before */
     char note[STORE_NOTE_MAX + 1];
     char refused[STORE_ERROR_MAX + 1]; /* the last word in its `ctl` that was not understood, "" for none */
+    int code;                          /* the errno that belongs to the error */
 };
 
 /*
@@ -268,11 +269,23 @@ CHECKED int store_entry_text(struct store *store, int64_t row, struct buf *ret_t
 /* Length of the text in bytes, without reading it. */
 CHECKED int store_entry_text_size(struct store *store, int64_t row, int64_t *ret_bytes, struct err *err);
 
-/* Moves an entry to another state with words; `error` and `trace` may be NULL for none. */
-CHECKED int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
-                                  const char *trace, struct err *err);
+/* Moves an entry to another state; `why` (code, text and trace) may be NULL for no error. What it intended is over. */
+CHECKED int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const struct err *why,
+                                  struct err *err);
 
-/* The user's word to send it: → QUEUED, unless it is queued or being sent (STORE_ABSENT then, or without the entry). */
+/* What an entry held when somebody began to judge it. */
+struct store_held {
+    enum store_entry_state state;
+    const char *text;
+    size_t n;
+};
+
+/* The same, if it still holds this text in this state. STORE_ABSENT: the verdict is about something else by now. */
+CHECKED int store_entry_settle(struct store *store, int64_t row, const struct store_held *if_held,
+                               enum store_entry_state state, const struct err *why, struct err *err);
+
+/* The user's word to send it: → QUEUED, unless it is being sent (STORE_ABSENT then, or without the entry); a word to
+ * force it stays. */
 CHECKED int store_entry_queue(struct store *store, int64_t row, bool is_forced, struct err *err);
 
 /* Remarks, cut at their limits. A note is the user's; it ends what was refused before. STORE_ABSENT without the entry.
@@ -287,7 +300,9 @@ struct store_sent {
     size_t n;
     const char *key; /* what makes two of them the same search, whatever their spelling; NULL: the text */
     size_t key_n;
-    const char *options; /* name=value lines */
+    const char *options;           /* name=value lines */
+    const struct digest *intended; /* samples that a multi-download will pay for */
+    size_t n_intended;
 };
 
 /* One sample of a multi-download, and why it was or will not be delivered; "" when it is, or may be yet. */
@@ -320,7 +335,8 @@ struct store_accepted {
 
 /*
  * The intent: QUEUED → SUBMITTING with these options, if the entry still is queued with this very text. STORE_ABSENT:
- * it was deleted, edited or sent by somebody else meanwhile, so nothing may be sent.
+ * it was deleted, edited or sent by somebody else meanwhile, so nothing may be sent. STORE_BUSY: a sample that is
+ * intended is on its way already, with another list.
  */
 CHECKED int store_entry_begin(struct store *store, int64_t row, const struct store_sent *sent, struct err *err);
 
@@ -430,7 +446,8 @@ typedef int store_asked_each(void *closure, const struct store_asked *asked);
 CHECKED int store_asked_list(struct store *store, int64_t request_row, store_asked_each *each, void *closure,
                              struct err *err);
 
-/* A multi-download that is in progress and may deliver this sample. STORE_ABSENT: none. */
+/* A multi-download that is in progress, or being sent (its id is "" then), and may deliver this sample. STORE_ABSENT:
+ * none. */
 CHECKED int store_asked_under_way(struct store *store, const struct digest *digest, struct request_id *ret_id,
                                   struct err *err);
 

@@ -25,6 +25,7 @@ enum {
     COLUMN_FORCED,
     COLUMN_NOTE,
     COLUMN_REFUSED,
+    COLUMN_CODE,
 };
 
 static void entry_from_row(const struct store_query *query, struct store_entry *ret_entry)
@@ -47,6 +48,7 @@ static void entry_from_row(const struct store_query *query, struct store_entry *
     entry->is_forced = store_query_column_int(query, COLUMN_FORCED) != 0;
     store_query_column_text(query, COLUMN_NOTE, entry->note, sizeof entry->note);
     store_query_column_text(query, COLUMN_REFUSED, entry->refused, sizeof entry->refused);
+    entry->code = (int)store_query_column_int(query, COLUMN_CODE);
 }
 
 /* The one row of a query that is bound already. */
@@ -177,22 +179,53 @@ int store_entry_text_size(struct store *store, int64_t row, int64_t *ret_bytes, 
     return r == STORE_ROW ? 0 : STORE_ABSENT;
 }
 
-int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const char *error,
-                          const char *trace, struct err *err)
+/* `if_held` may be NULL: whatever it holds. */
+CHECKED static int set_state_locked(struct store *store, int64_t row, enum store_entry_state state,
+                                    const struct err *why, const struct store_held *if_held, struct err *err)
+    REQUIRES(&store->db.lock);
+
+static int set_state_locked(struct store *store, int64_t row, enum store_entry_state state, const struct err *why,
+                            const struct store_held *if_held, struct err *err)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_SET_STATE);
+    int r;
+
+    store_query_int(&query, row);
+    store_query_int(&query, state);
+    store_query_int(&query, why ? why->code : 0);
+    store_query_text(&query, why ? why->text : "");
+    store_query_text(&query, why ? why->trace : "");
+    store_query_int(&query, clock_now_s());
+    if (if_held) {
+        store_query_blob(&query, if_held->text, if_held->n);
+        store_query_int(&query, if_held->state);
+    }
+    r = store_db_change(&store->db, &query, err);
+    return r == 0 ? store_intended_drop_locked(store, row, err) : r;
+}
+
+int store_entry_settle(struct store *store, int64_t row, const struct store_held *if_held, enum store_entry_state state,
+                       const struct err *why, struct err *err)
 {
     int r;
 
     lock_acquire(&store->db.lock);
-    {
-        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_SET_STATE);
+    r = store_db_begin(&store->db, err);
+    if (r == 0)
+        r = store_db_end(&store->db, set_state_locked(store, row, state, why, if_held, err), err);
+    lock_release(&store->db.lock);
+    return r;
+}
 
-        store_query_int(&query, row);
-        store_query_int(&query, state);
-        store_query_text(&query, error);
-        store_query_text(&query, trace);
-        store_query_int(&query, clock_now_s());
-        r = store_db_change(&store->db, &query, err);
-    }
+int store_entry_set_state(struct store *store, int64_t row, enum store_entry_state state, const struct err *why,
+                          struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    r = store_db_begin(&store->db, err);
+    if (r == 0)
+        r = store_db_end(&store->db, set_state_locked(store, row, state, why, NULL, err), err);
     lock_release(&store->db.lock);
     return r;
 }

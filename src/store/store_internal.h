@@ -98,6 +98,15 @@ CHECKED int store_asked_add_locked(struct store *store, int64_t request_row, con
 CHECKED int store_asked_settle_locked(struct store *store, int64_t request_row, const struct store_asked *asked,
                                       size_t n, struct err *err) REQUIRES(&store->db.lock);
 
+/* What an entry is about to pay for: STORE_BUSY when some of it is on its way with another list; then noted, until the
+ * answer is here. */
+CHECKED int store_intended_check_locked(struct store *store, int64_t entry_row, const struct store_sent *sent,
+                                        struct err *err) REQUIRES(&store->db.lock);
+CHECKED int store_intended_add_locked(struct store *store, int64_t entry_row, const struct store_sent *sent,
+                                      struct err *err) REQUIRES(&store->db.lock);
+CHECKED int store_intended_drop_locked(struct store *store, int64_t entry_row, struct err *err)
+    REQUIRES(&store->db.lock);
+
 /* State, results and answer of a request that is in progress; one that is not is left alone. */
 CHECKED int store_request_finish_locked(struct store *store, const struct store_answer *answer, struct err *err)
     REQUIRES(&store->db.lock);

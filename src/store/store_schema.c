@@ -61,8 +61,15 @@ static const char *const migrations[] = {
     "  reason TEXT NOT NULL DEFAULT '',"
     "  PRIMARY KEY (request, position)) WITHOUT ROWID;"
     "CREATE INDEX asked_digest ON asked (digest);"
+    /* What an entry that is being sent asks for, until the answer is here. */
+    "CREATE TABLE intended ("
+    "  entry INTEGER NOT NULL REFERENCES entry (row) ON DELETE CASCADE,"
+    "  digest BLOB NOT NULL CHECK (length(digest) = 32),"
+    "  PRIMARY KEY (digest, entry)) WITHOUT ROWID;"
+    "CREATE INDEX intended_entry ON intended (entry);"
     "CREATE INDEX result_by_sample ON result (sample);"
     "ALTER TABLE entry ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;" /* sent even if the same was sent before */
+    "ALTER TABLE entry ADD COLUMN code INTEGER NOT NULL DEFAULT 0;"   /* errno of its error */
     "ALTER TABLE entry ADD COLUMN note TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE entry ADD COLUMN refused TEXT NOT NULL DEFAULT '';" /* the last word that ctl did not understand */
     "ALTER TABLE request ADD COLUMN note TEXT NOT NULL DEFAULT '';"

@@ -48,19 +48,33 @@ static int put_sent_locked(struct store *store, int64_t request_row, const struc
     return store_query_run(&query, err);
 }
 
+CHECKED static int begin_locked(struct store *store, int64_t row, const struct store_sent *sent, struct err *err)
+    REQUIRES(&store->db.lock);
+
+static int begin_locked(struct store *store, int64_t row, const struct store_sent *sent, struct err *err)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_BEGIN);
+    int r = store_intended_check_locked(store, row, sent, err);
+
+    if (r != 0)
+        return r;
+    store_query_int(&query, row);
+    store_query_blob(&query, sent->text, sent->n);
+    store_query_text(&query, sent->options);
+    r = store_db_change(&store->db, &query, err);
+    if (r == 0)
+        r = store_intended_drop_locked(store, row, err); /* of an earlier try that was edited on the way */
+    return r == 0 ? store_intended_add_locked(store, row, sent, err) : r;
+}
+
 int store_entry_begin(struct store *store, int64_t row, const struct store_sent *sent, struct err *err)
 {
     int r;
 
     lock_acquire(&store->db.lock);
-    {
-        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_ENTRY_BEGIN);
-
-        store_query_int(&query, row);
-        store_query_blob(&query, sent->text, sent->n);
-        store_query_text(&query, sent->options);
-        r = store_db_change(&store->db, &query, err);
-    }
+    r = store_db_begin(&store->db, err);
+    if (r == 0)
+        r = store_db_end(&store->db, begin_locked(store, row, sent, err), err);
     lock_release(&store->db.lock);
     return r;
 }
@@ -125,6 +139,8 @@ static int accepted_locked(struct store *store, int64_t entry_row, const struct 
     r = store_request_put_locked(store, &kept, &row, err);
     if (r == 0)
         r = put_sent_locked(store, row, sent, err);
+    if (r == 0)
+        r = store_intended_drop_locked(store, entry_row, err);
     if (r == 0)
         r = store_asked_add_locked(store, row, accepted->asked, accepted->n_asked, err);
     if (r == 0 && accepted->answer)

@@ -7,7 +7,7 @@
 
 /* Read by entry_from_row(). */
 #define ENTRY_COLUMNS                                                                                                  \
-    "row, dir, state, created, changed, name, suffix, options, error, trace, request, forced, note, refused"
+    "row, dir, state, created, changed, name, suffix, options, error, trace, request, forced, note, refused, code"
 
 /* Read by request_from_row(). */
 #define REQUEST_COLUMNS                                                                                                \
@@ -59,16 +59,18 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_ENTRY_GET_ROW] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE row = ?1",
     [SQL_ENTRY_TEXT] = "SELECT text FROM entry WHERE row = ?1",
     [SQL_ENTRY_TEXT_SIZE] = "SELECT length(text) FROM entry WHERE row = ?1",
-    [SQL_ENTRY_SET_STATE] = "UPDATE entry SET state = ?2, error = ?3, trace = ?4, changed = ?5 WHERE row = ?1"
+    [SQL_ENTRY_SET_STATE] = "UPDATE entry SET state = ?2, code = ?3, error = ?4, trace = ?5, changed = ?6"
+                            " WHERE row = ?1 AND (?7 IS NULL OR (state = ?8 AND text = ?7))"
                             " RETURNING row",
     [SQL_ENTRY_BEGIN] = "UPDATE entry SET state = 2, options = ?3, error = '', trace = ''"
                         " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
-    [SQL_ENTRY_QUEUE] = "UPDATE entry SET state = 1, forced = ?2, error = '', trace = '', refused = '', changed = ?3"
-                        " WHERE row = ?1 AND state NOT IN (1, 2) RETURNING row",
+    [SQL_ENTRY_QUEUE] = "UPDATE entry SET state = 1, forced = iif(state = 1, max(forced, ?2), ?2), error = '', trace = "
+                        "'', refused = '', changed = ?3"
+                        " WHERE row = ?1 AND state <> 2 RETURNING row",
     [SQL_ENTRY_SHOW] = "UPDATE entry SET state = 3, options = ?3, request = ?4, error = '', trace = ''"
                        " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
     [SQL_ENTRY_ACCEPTED] =
-        "UPDATE entry SET state = CASE WHEN text = ?4 THEN 3 ELSE 0 END,"
+        "UPDATE entry SET state = CASE WHEN text = ?4 THEN 3 WHEN state = 1 THEN 1 ELSE 0 END,"
         " request = ?2, changed = ?3, error = '', trace = '', forced = 0 WHERE row = ?1 RETURNING row",
     [SQL_ENTRY_RENAME] = "UPDATE entry SET name = ?2, suffix = ?3 WHERE row = ?1 RETURNING row",
     [SQL_ENTRY_NOTE] = "UPDATE entry SET note = ?2, refused = '' WHERE row = ?1 RETURNING row",
@@ -111,8 +113,12 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_ASKED_REASON] = "UPDATE asked SET reason = ?3 WHERE request = ?1 AND digest = ?2",
     [SQL_ASKED_LIST] =
         "SELECT digest, reason FROM asked WHERE request = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+    [SQL_INTENDED_ADD] = "INSERT OR IGNORE INTO intended (entry, digest) VALUES (?1, ?2)",
+    [SQL_INTENDED_DROP] = "DELETE FROM intended WHERE entry = ?1",
     [SQL_ASKED_UNDER_WAY] = "SELECT request.id FROM asked JOIN request ON request.row = asked.request"
-                            " WHERE asked.digest = ?1 AND asked.reason = '' AND request.state = 0 LIMIT 1",
+                            " WHERE asked.digest = ?1 AND asked.reason = '' AND request.state = 0"
+                            " UNION ALL SELECT '' FROM intended JOIN entry ON entry.row = intended.entry"
+                            " WHERE intended.digest = ?1 AND entry.state = 2 AND intended.entry <> ?2 LIMIT 1",
     [SQL_SAMPLE_ROW] = "INSERT INTO sample (digest, state) VALUES (?1, 3)"
                        " ON CONFLICT (digest) DO UPDATE SET state = state RETURNING row",
     [SQL_RAW_PUT] = "INSERT OR REPLACE INTO raw (request, answer) VALUES (?1, ?2)",

@@ -129,8 +129,8 @@ static void a_submission_of_a_dead_process_is_failed_at_the_next_start(void **st
     (void)state;
     bench_up(&bench, steps, ARRAY_SIZE(steps));
     entry = bench_entry(&bench, "a", RULE);
-    assert_int_equal(store_entry_set_state(bench.store, entry.row, STORE_ENTRY_SUBMITTING, NULL, NULL, &err), 0);
-    assert_int_equal(cache_submit_recover(bench.cache, &err), 0);
+    assert_int_equal(store_entry_set_state(bench.store, entry.row, STORE_ENTRY_SUBMITTING, NULL, &err), 0);
+    cache_submit_queued(bench.cache);
     entry = bench_reload(&bench, entry.row);
     assert_int_equal(entry.state, STORE_ENTRY_FAILED);
     assert_non_null(strstr(entry.error, "may have accepted"));

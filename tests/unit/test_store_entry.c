@@ -1,9 +1,12 @@
 #include "test_store_fixture.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sqlite3.h>
 
 #include "util/text.h"
+
+static const struct err why = { .code = EDQUOT, .text = "why", .trace = "id" };
 
 static const char rule[] = "rule a { condition: true }";
 static const struct request_id id_one = { "11111111-aaaa-bbbb-cccc-0123456789ab" };
@@ -119,7 +122,7 @@ static void an_unknown_row_is_absent_everywhere(void **state)
     assert_int_equal(store_entry_get_row(store, 7, &got, NULL), STORE_ABSENT);
     assert_int_equal(store_entry_text(store, 7, &text, NULL), STORE_ABSENT);
     assert_int_equal(store_entry_text_size(store, 7, &n, NULL), STORE_ABSENT);
-    assert_int_equal(store_entry_set_state(store, 7, STORE_ENTRY_DRAFT, NULL, NULL, NULL), STORE_ABSENT);
+    assert_int_equal(store_entry_set_state(store, 7, STORE_ENTRY_DRAFT, NULL, NULL), STORE_ABSENT);
     assert_int_equal(store_entry_rename(store, 7, "x", "", NULL), STORE_ABSENT);
     assert_int_equal(store_entry_delete(store, 7, NULL), STORE_ABSENT);
 }
@@ -193,10 +196,10 @@ static void every_state_follows_every_state(void **state)
 
     for (int from = STORE_ENTRY_DRAFT; from <= STORE_ENTRY_FAILED; from++) {
         for (int to = STORE_ENTRY_DRAFT; to <= STORE_ENTRY_FAILED; to++) {
-            assert_int_equal(
-                store_entry_set_state(fixture->store, entry.row, (enum store_entry_state)from, NULL, NULL, NULL), 0);
-            assert_int_equal(
-                store_entry_set_state(fixture->store, entry.row, (enum store_entry_state)to, "why", "id", NULL), 0);
+            assert_int_equal(store_entry_set_state(fixture->store, entry.row, (enum store_entry_state)from, NULL, NULL),
+                             0);
+            assert_int_equal(store_entry_set_state(fixture->store, entry.row, (enum store_entry_state)to, &why, NULL),
+                             0);
             assert_int_equal(get(fixture, "a").state, to);
             assert_string_equal(get(fixture, "a").error, "why");
             assert_string_equal(get(fixture, "a").trace, "id");
@@ -209,8 +212,8 @@ static void a_state_without_words_clears_the_words(void **state)
     struct fixture *fixture = *state;
     struct store_entry entry = put(fixture, "a");
 
-    assert_int_equal(store_entry_set_state(fixture->store, entry.row, STORE_ENTRY_REJECTED, "why", "id", NULL), 0);
-    assert_int_equal(store_entry_set_state(fixture->store, entry.row, STORE_ENTRY_QUEUED, NULL, NULL, NULL), 0);
+    assert_int_equal(store_entry_set_state(fixture->store, entry.row, STORE_ENTRY_REJECTED, &why, NULL), 0);
+    assert_int_equal(store_entry_set_state(fixture->store, entry.row, STORE_ENTRY_QUEUED, NULL, NULL), 0);
     assert_string_equal(get(fixture, "a").error, "");
     assert_string_equal(get(fixture, "a").trace, "");
 }
@@ -225,7 +228,7 @@ static void an_intent_survives_a_kill(void **state)
         struct store *store = NULL;
 
         if (store_new(&fixture->config, &store, NULL) != 0 || store_entry_put(store, &entry, rule, 4, NULL) != 0 ||
-            store_entry_set_state(store, entry.row, STORE_ENTRY_SUBMITTING, NULL, NULL, NULL) != 0)
+            store_entry_set_state(store, entry.row, STORE_ENTRY_SUBMITTING, NULL, NULL) != 0)
             _exit(1);
         (void)raise(SIGKILL);
     }
@@ -239,7 +242,7 @@ static void accepted_sets_entry_and_request_together(void **state)
     struct store_entry entry = put(fixture, "a");
     struct store_request request;
 
-    assert_int_equal(store_entry_set_state(fixture->store, entry.row, STORE_ENTRY_SUBMITTING, "e", "t", NULL), 0);
+    assert_int_equal(store_entry_set_state(fixture->store, entry.row, STORE_ENTRY_SUBMITTING, &why, NULL), 0);
     assert_int_equal(accept_it(fixture, entry.row, &id_one), 0);
     entry = get(fixture, "a");
     assert_int_equal(entry.state, STORE_ENTRY_SUBMITTED);
@@ -301,10 +304,10 @@ static void accepted_takes_over_an_adopted_request(void **state)
     assert_int_equal(request.limit, 5);
 }
 
-static void a_text_that_was_edited_on_the_way_becomes_a_draft(void **state)
+/* Edited while it was sent: a draft, or queued when changes are sent; what was sent is kept with the request. */
+static void accept_an_older_text(struct fixture *fixture, enum store_entry_state edited)
 {
-    struct fixture *fixture = *state;
-    struct store_entry entry = put_text(fixture, "a", STORE_ENTRY_QUEUED, "rule b { condition: true }");
+    struct store_entry entry = put_text(fixture, "a", edited, "rule b { condition: true }");
     struct store_sent sent = { .dir = STORE_HUNTS, .text = rule, .n = strlen(rule), .options = "limit=5\n" };
     cleanup_(buf_done) struct buf text = BUF_INIT(1000);
     struct store_request request;
@@ -315,11 +318,21 @@ static void a_text_that_was_edited_on_the_way_becomes_a_draft(void **state)
                              &fixture->err),
         0);
     entry = get(fixture, "a");
-    assert_int_equal(entry.state, STORE_ENTRY_DRAFT);
+    assert_int_equal(entry.state, edited);
     assert_string_equal(entry.request.s, id_one.s);
     assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
     assert_int_equal(store_request_text(fixture->store, request.row, &text, &fixture->err), 0);
     assert_string_equal(buf_text(&text), rule);
+}
+
+static void a_text_that_was_edited_on_the_way_stays_a_draft(void **state)
+{
+    accept_an_older_text(*state, STORE_ENTRY_DRAFT);
+}
+
+static void a_text_that_was_queued_on_the_way_stays_queued(void **state)
+{
+    accept_an_older_text(*state, STORE_ENTRY_QUEUED);
 }
 
 static void only_a_queued_entry_with_this_text_may_be_sent(void **state)
@@ -539,7 +552,8 @@ int main(void)
         STORE_TEST(accepted_is_all_or_nothing),
         STORE_TEST(accepted_keeps_the_request_of_an_entry_that_was_removed),
         STORE_TEST(accepted_takes_over_an_adopted_request),
-        STORE_TEST(a_text_that_was_edited_on_the_way_becomes_a_draft),
+        STORE_TEST(a_text_that_was_edited_on_the_way_stays_a_draft),
+        STORE_TEST(a_text_that_was_queued_on_the_way_stays_queued),
         STORE_TEST(only_a_queued_entry_with_this_text_may_be_sent),
         STORE_TEST(rename_changes_name_and_suffix),
         STORE_TEST(rename_refuses_a_name_that_is_taken),
