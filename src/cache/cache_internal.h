@@ -88,6 +88,8 @@ CHECKED int cache_download_one(struct cache *cache, const struct digest *digest,
 /* Waits while a multi-download that is under way may bring the sample. 0: none does any more. */
 CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest, struct err *err);
 
+/* ---- what they bring (cache_import.c) ---- */
+
 /* The service failed a multi-download, or denies it: nothing more will come. */
 CHECKED int cache_download_failed(struct cache *cache, const struct store_request *request, const char *reason,
                                   struct err *err);

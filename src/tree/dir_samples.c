@@ -144,6 +144,13 @@ static int attr_metadata(struct tree *tree, const struct subject *subject, bool 
     return provisional(r, is_lookup, attr);
 }
 
+const char *sample_state(struct tree *tree, const struct store_sample *sample)
+{
+    if (store_object_exists(tree->store, &sample->sample.digest))
+        return "local";
+    return sample->state == STORE_SAMPLE_GONE ? "gone" : "remote";
+}
+
 /* ---- bytes ---- */
 
 static int open_sample(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open,

@@ -152,13 +152,6 @@ struct rows {
     struct buf *text;
 };
 
-static const char *state_of(struct tree *tree, const struct store_sample *sample)
-{
-    if (store_object_exists(tree->store, &sample->sample.digest))
-        return "local";
-    return sample->state == STORE_SAMPLE_GONE ? "gone" : "remote";
-}
-
 static int put_tsv_row(void *closure, const struct store_sample *known)
 {
     const struct rows *rows = closure;
@@ -175,7 +168,7 @@ static int put_tsv_row(void *closure, const struct store_sample *known)
         buf_putc(rows->text, '\t');
         text_escape(rows->text, texts[i], SAMPLE_FAMILY_MAX);
     }
-    buf_printf(rows->text, "\t%s\n", state_of(rows->tree, known));
+    buf_printf(rows->text, "\t%s\n", sample_state(rows->tree, known));
     return 0;
 }
 

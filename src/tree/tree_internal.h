@@ -343,6 +343,9 @@ CHECKED int list_results(struct tree *tree, const struct subject *subject, const
 CHECKED int find_by_digest(struct tree *tree, const struct subject *parent, const struct node_spec *spec,
                            const char *name, struct subject *ret_subject, struct err *err);
 
+/* "local", "remote" or "gone", in results.tsv and attributes. */
+const char *sample_state(struct tree *tree, const struct store_sample *sample);
+
 /* Reads handle->object. */
 CHECKED int read_object(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
                         struct need *need, struct err *err);

@@ -53,10 +53,7 @@ static int put_first_seen(const struct about *about, struct buf *value, struct e
 static int put_state(const struct about *about, struct buf *value, struct err *err)
 {
     (void)err;
-    if (store_object_exists(about->tree->store, &about->sample.sample.digest))
-        buf_puts(value, "local");
-    else
-        buf_puts(value, about->sample.state == STORE_SAMPLE_GONE ? "gone" : "remote");
+    buf_puts(value, sample_state(about->tree, &about->sample));
     return 0;
 }
 
