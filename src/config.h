@@ -51,6 +51,9 @@ struct config {
     char cache_dir[PATH_MAX];
     char proxy[CONFIG_TEXT_MAX];
     char ca_file[PATH_MAX];
+    char budget[CONFIG_TEXT_MAX]; /* "": as it is */
+    int reserve_percent;
+    char deny[CONFIG_TEXT_MAX]; /* "-": nothing was said */
     bool yara_check;
     bool resubmit;
     int transport;  /* 0 raw, 1 zip */

@@ -29,6 +29,7 @@
 
 enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250, POLL_ABSENT_MS = 10 * 60 * 1000 };
 enum { DUMP_MAX = 64 * 1024 };
+enum { FIRST_DOWNLOADS = 10, FIRST_HUNTS = 20 }; /* the first budget of a profile; the published quota is 50 and 100 */
 
 /* Everything that is running, in the order of its start. */
 struct program {
@@ -109,10 +110,26 @@ static int start_service(struct program *program, struct err *err)
     return r < 0 ? EXIT_CONFIG : 0;
 }
 
+/* What -o budget= says is the user's word, as if it were written to the file; once, not at every mount. */
+static int set_budget(struct program *program, struct err *err)
+{
+    enum { NOT_SAID = -1 };
+    struct budget said = { .left = { NOT_SAID, NOT_SAID } };
+
+    if (program->config.budget[0] && budget_parse(program->config.budget, &said, err) < 0)
+        return EXIT_CONFIG;
+    return store_budget_say(program->store, program->config.budget, &said, err) < 0 ? EXIT_STATE : 0;
+}
+
 static int start_files(struct program *program, struct err *err)
 {
     struct config *config = &program->config;
     bool is_local = config->local_dir[0];
+    struct budget first = { .left = { FIRST_DOWNLOADS, FIRST_HUNTS } };
+    int code;
+
+    if (is_local) /* the samples are the user's own */
+        first = (struct budget){ .left = { BUDGET_UNLIMITED, BUDGET_UNLIMITED } };
 
     if (store_new(&(struct store_config){ .state_dir = config->state_dir, .cache_dir = config->cache_dir },
                   &program->store, err) < 0)
@@ -126,14 +143,20 @@ static int start_files(struct program *program, struct err *err)
                 .poll_absent_ms = POLL_ABSENT_MS,
                 .yara_check = config->yara_check,
                 .is_zip_transport = config->transport == 1,
+                .reserve_percent = is_local ? 0 : config->reserve_percent,
+                .first_budget = first,
             },
             &program->cache, err) < 0)
         return EXIT_STATE;
+    code = set_budget(program, err);
+    if (code)
+        return code;
     if (tree_new(
             &(struct tree_config){
                 .cache = program->cache,
                 .store = program->store,
                 .resubmit = config->resubmit,
+                .deny = strcmp(config->deny, "-") == 0 ? NULL : config->deny,
                 .zip = { .password = config->zip_password, .method = (enum store_zip_method)config->zip_method },
             },
             &program->tree, err) < 0)

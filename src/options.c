@@ -8,10 +8,11 @@
 #include "util/text.h"
 
 enum option_kind {
-    KIND_FLAG,   /* a bool, set by its presence */
-    KIND_BOOL,   /* on|off */
-    KIND_TEXT,   /* at most `max` bytes */
-    KIND_CHOICE, /* one of the words of `value`; an int, its place among them */
+    KIND_FLAG,    /* a bool, set by its presence */
+    KIND_BOOL,    /* on|off */
+    KIND_TEXT,    /* at most `max` bytes */
+    KIND_CHOICE,  /* one of the words of `value`; an int, its place among them */
+    KIND_PERCENT, /* an int from 0 to 100, with or without the sign */
 };
 
 enum option_place {
@@ -72,6 +73,12 @@ static const struct option_row rows[] = {
       .help = "compile a rule before a hunt is spent on it" },
     { .name = "resubmit", .kind = KIND_FLAG, .place = PLACE_MOUNT, AT(resubmit), .fallback = "off",
       .help = "a changed rule is sent at close instead of becoming a draft (each costs a hunt)" },
+    { .name = "budget", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(budget), .fallback = "", .value = "N[:HUNTS]",
+      .help = "sets the file budget once; a new profile begins with 10 downloads and 20 hunts, --local with unlimited" },
+    { .name = "reserve", .kind = KIND_PERCENT, .place = PLACE_MOUNT, AT(reserve_percent), .fallback = "10",
+      .value = "PERCENT", .help = "of each month's quota, never spent" },
+    { .name = "deny", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(deny), .fallback = "-", .value = "PROGRAM[:...]",
+      .help = "more programs that may not make a sample come; deny= none, deny=:PROGRAM only these" },
     { .name = "transport", .kind = KIND_CHOICE, .place = PLACE_MOUNT, AT(transport), .fallback = "raw", .value = "raw|zip",
       .help = "how single samples come: as they are, or in archives, for networks that cut raw executables" },
     { .name = "zip_password", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(zip_password), .fallback = "infected",
@@ -119,6 +126,23 @@ static int set_choice(const struct option_row *row, const char *value, int *ret_
     return err_set(err, EINVAL, "option '%s' is one of %s", row->name, row->value);
 }
 
+static int set_percent(const struct option_row *row, const char *value, int *ret_percent, struct err *err)
+{
+    char number[sizeof "100"];
+    uint64_t percent = 0;
+    size_t n = value ? strlen(value) : 0;
+
+    n -= n > 0 && value[n - 1] == '%';
+    if (n == 0 || n >= sizeof number)
+        return err_set(err, EINVAL, "option '%s' is a number from 0 to 100", row->name);
+    memcpy(number, value, n);
+    number[n] = '\0';
+    if (!text_parse_u64(number, 100, &percent))
+        return err_set(err, EINVAL, "option '%s' is a number from 0 to 100", row->name);
+    *ret_percent = (int)percent;
+    return 0;
+}
+
 static int set_row(const struct option_row *row, const char *value, struct config *config, struct err *err)
 {
     void *at = (char *)config + row->at;
@@ -141,6 +165,8 @@ static int set_row(const struct option_row *row, const char *value, struct confi
         return 0;
     case KIND_CHOICE:
         return set_choice(row, value, at, err);
+    case KIND_PERCENT:
+        return set_percent(row, value, at, err);
     }
     return 0;
 }

@@ -7,8 +7,12 @@ enum { CACHE_QUOTAS_RAW_MAX = 1024 * 1024 };
 
 int cache_new(const struct cache_config *config, struct cache **ret_cache, struct err *err)
 {
-    struct cache *cache = calloc(1, sizeof *cache);
+    struct cache *cache;
+    int r = store_budget_begin(config->store, &config->first_budget, err);
 
+    if (r < 0)
+        return r;
+    cache = calloc(1, sizeof *cache);
     if (!cache)
         return err_set(err, ENOMEM, "no memory for the cache");
     cache->config = *config;
@@ -24,6 +28,7 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
 
 int cache_start(struct cache *cache, struct err *err)
 {
+    cache_spent(cache); /* the poller begins with the quotas */
     errno = pthread_create(&cache->poller, NULL, cache_poll_main, cache);
     if (errno)
         return err_sys(err, "no thread for the poller");

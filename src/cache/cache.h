@@ -40,9 +40,11 @@ struct cache_config {
     struct store *store;
     int64_t poll_first_ms; /* after the submission; then growing to … */
     int64_t poll_max_ms;
-    int64_t poll_absent_ms; /* how long the service must deny a request before it counts as failed */
-    bool yara_check;        /* compile a rule before it is sent */
-    bool is_zip_transport;  /* single samples come in archives */
+    int64_t poll_absent_ms;     /* how long the service must deny a request before it counts as failed */
+    bool yara_check;            /* compile a rule before it is sent */
+    bool is_zip_transport;      /* single samples come in archives */
+    int reserve_percent;        /* of the month's quotas, never spent */
+    struct budget first_budget; /* of a profile that never had one */
 };
 
 struct cache;
@@ -62,8 +64,13 @@ DEFINE_CLEANUP(struct cache *, cache_free)
 
 /* ---- samples ---- */
 
-/* Downloads, verifies and stores one sample, unless it is there already. One at a time per digest on this host. */
-CHECKED int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct err *err);
+/* Downloads, verifies and stores one sample, unless it is there already. One at a time per digest on this host. Costs;
+ * `who` is who wants it. EDQUOT: budget, reserve or quota do not allow it, and nothing was asked. */
+CHECKED int cache_fetch_bytes(struct cache *cache, const struct digest *digest, const struct caller *who,
+                              struct err *err);
+
+/* A sample that is not local was refused to somebody: an event and a line of the audit. Does not wait. */
+void cache_denied(struct cache *cache, const struct digest *digest, const struct caller *who, const char *why);
 
 /* The user's word that a sample which could not be had, or was damaged, may be asked for and paid for again. */
 CHECKED int cache_forgive(struct cache *cache, const struct digest *digest, struct err *err);
@@ -153,7 +160,8 @@ enum {
 
 /*
  * One more member of an event, by the names that all events share: `name` (what the user called it), `id` (of a
- * request), `sha256`, `status`, `results`, `bytes`, `service`, `errno` (err_name()), `reason`, `trace`.
+ * request), `sha256`, `status`, `results`, `bytes`, `service`, `program`, `pid`, `uid`, `until`, `errno` (err_name()),
+ * `reason`, `trace`.
  */
 struct cache_word {
     const char *key;  /* a constant, lower case */
@@ -208,7 +216,9 @@ struct cache_health {
     int64_t n_submissions;
     int64_t n_metadata_calls;
     int64_t n_polls;
-    struct err last; /* the last failure; code 0 when there was none */
+    int64_t n_denied;
+    char exhausted[ERR_TEXT_MAX]; /* what budget or quota refused last, "" when there is something left again */
+    struct err last;              /* the last failure; code 0 when there was none */
     int64_t last_s;
 };
 

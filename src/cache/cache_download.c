@@ -119,14 +119,11 @@ static int sort_out(struct cache *cache, struct submission *sub, int64_t *ret_by
     return r;
 }
 
-/* The whole batch or nothing, and before anything is spent: so many at a time, the month's quota, room for archive and
- * samples. */
+/* The whole batch or nothing, and before anything is spent: so many at a time, room for archive and samples. */
 static int check_batch(struct cache *cache, const struct submission *sub, int64_t bytes, struct err *err)
 {
-    struct cache_quotas quotas;
     int64_t total = 0;
     int64_t room = 0;
-    int64_t left;
     int r;
 
     if (sub->n_to_fetch == 0)
@@ -137,15 +134,7 @@ static int check_batch(struct cache *cache, const struct submission *sub, int64_
     r = store_disk(cache->store, &total, &room, err);
     if (r == 0 && room / 2 < bytes)
         return err_set(err, ENOSPC, "no room for %lld bytes and their archive in the cache", (long long)bytes);
-    if (r == 0)
-        r = cache_fetch_quotas(cache, err);
-    if (r < 0 || !cache_quotas(cache, &quotas, NULL))
-        return r;
-    left = quotas.download_limit - quotas.download_count;
-    if ((int64_t)sub->n_to_fetch <= left)
-        return 0;
-    return err_set(err, EDQUOT, "%zu downloads, and %lld are left this month: nothing was asked for", sub->n_to_fetch,
-                   (long long)(left > 0 ? left : 0));
+    return r;
 }
 
 int cache_download_prepare(struct cache *cache, struct submission *sub, struct err *err)
@@ -155,6 +144,7 @@ int cache_download_prepare(struct cache *cache, struct submission *sub, struct e
 
     if (r == 0)
         r = sort_out(cache, sub, &bytes, err);
+    sub->price = (int64_t)sub->n_to_fetch;
     return r < 0 ? r : check_batch(cache, sub, bytes, err);
 }
 
@@ -235,7 +225,7 @@ static int why_missing(void *closure, const struct store_asked *asked)
     return err_set(err, EREMOTEIO, "%s", asked->reason[0] ? asked->reason : "the archive does not have it");
 }
 
-int cache_download_one(struct cache *cache, const struct digest *digest, bool *ret_sent, struct err *err)
+int cache_download_one(struct cache *cache, const struct digest *digest, int64_t spend_row, struct err *err)
 {
     struct digest_text text = digest_format(digest);
     struct store_asked asked = { .digest = *digest };
@@ -243,20 +233,27 @@ int cache_download_one(struct cache *cache, const struct digest *digest, bool *r
     struct store_accepted accepted = { .kind = QUERY_MULTI, .asked = &asked, .n_asked = 1, .now_s = clock_now_s() };
     struct store_request request;
     struct request_id id;
-    int r = cache_note(cache, api_multi_start(cache->api, digest, 1, &id, ret_sent, err), err);
+    struct cache_spent spent = { .cost = COST_DOWNLOADS };
+    int r = cache_note(cache, api_multi_start(cache->api, digest, 1, &id, &spent.was_sent, err), err);
 
-    cache_spent(cache);
-    if (r != 0)
-        return r;
+    spent.outcome = r;
+    spent.request = r == 0 ? &id : NULL;
+    spent.why = r < 0 ? err : NULL;
     accepted.id = &id;
-    r = store_entry_accepted(cache->store, 0, &sent, &accepted, err); /* no entry: STORE_ABSENT */
+    if (r == 0) /* the id before anything else; no entry: STORE_ABSENT */
+        r = store_entry_accepted(cache->store, 0, &sent, &accepted, err);
+    cache_spend_end(cache, spend_row, &spent);
+    if (spent.outcome != 0)
+        return spent.outcome;
     if (r < 0) /* the service has it and the disk does not: the log is the last place for the id */
         log_event(LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, "download"), LOG_TEXT(LOG_REQUEST, id.s),
                   LOG_NUMBER(LOG_ERRNO, err->code));
     cache_changed(cache);
     if (r >= 0)
         r = cache_download_wait(cache, digest, err);
-    if (r < 0 || store_object_exists(cache->store, digest))
+    if (r == 0 && store_object_exists(cache->store, digest))
+        return store_spend_forgive(cache->store, digest, err); /* it arrived */
+    if (r < 0)
         return r;
     r = store_request_get(cache->store, &id, &request, err);
     if (r == 0)

@@ -14,8 +14,7 @@
 struct poll; /* cache_poll.c */
 
 enum {
-    CACHE_FAILURES_MAX = 256,
-    CACHE_TRIES_MAX = 2,
+    CACHE_TRIES_MAX = 2,      /* of one sample that was paid for and did not arrive */
     CACHE_DENIALS_MAX = 64,   /* requests that are being denied; beyond it the count begins anew */
     CACHE_IMPORTS_MAX = 64,   /* archives that are known to be ready; the others are asked for again */
     SUBMIT_OPTIONS_MAX = 1024 /* bytes of an entry's options as lines */
@@ -30,7 +29,10 @@ struct submit_kind {
     const char *name; /* in messages */
     enum query_kind kind;
     bool has_options;
-    bool always_asks; /* only a request that is in progress is shown instead of a new one */
+    bool always_asks;      /* only a request that is in progress is shown instead of a new one */
+    const char *operation; /* in the audit */
+    enum cost cost;
+    int64_t price; /* of one; of a multi-download each sample costs one */
 
     /* Understands the text: options, key, and what is sent. Asks nobody. EINVAL and EFBIG are the user's. */
     int (*read)(struct cache *cache, struct submission *sub, struct err *err);
@@ -57,6 +59,7 @@ struct submission {
     size_t n_asked;
     struct digest *to_fetch; /* those of them that are paid for */
     size_t n_to_fetch;
+    int64_t price; /* units of its kind's cost, 0: free */
     struct api_result result;
     bool has_result;
 };
@@ -82,8 +85,9 @@ CHECKED int cache_download_prepare(struct cache *cache, struct submission *sub, 
 CHECKED int cache_download_send(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,
                                 struct err *err);
 
-/* A multi-download of one sample, waited for: for networks that let no plain executable through. */
-CHECKED int cache_download_one(struct cache *cache, const struct digest *digest, bool *ret_sent, struct err *err);
+/* A multi-download of one sample, waited for: for networks that let no plain executable through. Settles the intent
+ * `spend_row`. */
+CHECKED int cache_download_one(struct cache *cache, const struct digest *digest, int64_t spend_row, struct err *err);
 
 /* Waits while a multi-download that is under way may bring the sample. 0: none does any more. */
 CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest, struct err *err);
@@ -108,12 +112,31 @@ bool cache_is_importing(struct cache *cache, const struct request_id *id);
 /* The importer thread. */
 void *cache_import_main(void *closure);
 
-/* A download that left and did not arrive whole; it may have been charged. */
-struct cache_failure {
-    struct digest digest;
-    int n;
-    struct err err;
+/* ---- spending (cache_spend.c) ---- */
+
+/*
+ * Notes the intent of a call that costs, after asking for the quotas when they are old. EDQUOT: it must not leave; told
+ * as an event. Blocks on the network.
+ */
+CHECKED int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int64_t *ret_row, struct err *err);
+
+/* What came of it. */
+struct cache_spent {
+    enum cost cost;
+    int outcome;   /* of the call: 0, a positive outcome that costs nothing, or a negative errno */
+    bool was_sent; /* of a failure: it may have been charged all the same */
+    bool is_verified;
+    const struct request_id *request; /* may be NULL */
+    const struct err *why;            /* may be NULL */
 };
+void cache_spend_end(struct cache *cache, int64_t row, const struct cache_spent *spent);
+
+/* Settles what processes that died left open, and brings the audit up to date. */
+void cache_spend_settle_orphans(struct cache *cache);
+
+/* The lock of an entry that is being sent, host-wide; STORE_BUSY as in store_digest_lock(). */
+CHECKED int cache_entry_lock(struct cache *cache, int64_t row, const volatile bool *cancel, int *ret_fd,
+                             struct err *err);
 
 /* How long the service has denied a request. */
 struct cache_denial {
@@ -139,9 +162,8 @@ struct cache {
     struct cache_quotas quotas;
     struct buf quotas_raw;
     bool has_quotas;
-    char refused[ERR_TEXT_MAX]; /* the last words for a used-up quota, "" when there is something left again */
-    struct cache_failure failures[CACHE_FAILURES_MAX]; /* a ring */
-    size_t next_failure;
+    bool is_quotas_due;     /* something was spent since they were asked */
+    int64_t quotas_seen;    /* store_spend_seen() from before they were asked */
     struct digest damaged;  /* the last sample whose local bytes were */
     struct buf event_lines; /* those that are kept, whole lines */
     struct cache_events events;
@@ -162,10 +184,14 @@ void cache_changed(struct cache *cache);
 /* Notes success (err->code 0) or failure of a call to the service for `status`; returns r. */
 int cache_note(struct cache *cache, int r, const struct err *err);
 
-/* After something was spent, or was refused for the quota: the next reader of the quotas asks again. */
+/* After something was spent, or was refused for the quota: the poller asks for the quotas, or the next who reads them.
+ */
 void cache_spent(struct cache *cache);
 
-/* The service says that a quota is used up: told once, as long as it says so in the same words. */
+/* Asks for the quotas if something was spent since. */
+void cache_refresh_quotas(struct cache *cache);
+
+/* A quota or the budget is used up: told once, as long as it is in the same words. */
 void cache_refused(struct cache *cache, const struct err *err);
 
 /* Adds to one of the counters in cache->health. */

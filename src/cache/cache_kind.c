@@ -142,18 +142,31 @@ static int send_fuzzy(struct cache *cache, struct submission *sub, struct reques
 /* ---- the table ---- */
 
 static const struct submit_kind kinds[] = {
-    [STORE_HUNTS] = { .name = "hunt", .kind = QUERY_HUNT, .has_options = true, .read = read_hunt, .send = send_hunt },
+    [STORE_HUNTS] = { .name = "hunt",
+                      .operation = "hunt",
+                      .cost = COST_HUNTS,
+                      .price = 1,
+                      .kind = QUERY_HUNT,
+                      .has_options = true,
+                      .read = read_hunt,
+                      .send = send_hunt },
     [STORE_EXACT] = { .name = "exact search",
+                      .operation = "exact-search",
+                      .cost = COST_HUNTS,
+                      .price = 1,
                       .kind = QUERY_EXACT,
                       .has_options = true,
                       .read = read_search,
                       .send = send_exact },
     [STORE_FUZZY] = { .name = "fuzzy search",
+                      .operation = "fuzzy-search",
                       .kind = QUERY_FUZZY,
                       .has_options = true,
                       .read = read_fuzzy,
                       .send = send_fuzzy },
     [STORE_DOWNLOADS] = { .name = "download",
+                          .operation = "multi-download",
+                          .cost = COST_DOWNLOADS,
                           .kind = QUERY_MULTI,
                           .always_asks = true,
                           .read = cache_download_read,
@@ -171,6 +184,7 @@ int cache_submission_read(struct cache *cache, struct submission *sub, struct er
     int r = 0;
 
     sub->kind = cache_kind(sub->entry->dir);
+    sub->price = sub->kind->price;
     sub->options = (struct query_options)QUERY_OPTIONS_NONE;
     if (sub->kind->has_options)
         r = cache_default_options(cache->store, sub->entry->dir, &sub->options, err);

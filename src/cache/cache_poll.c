@@ -237,7 +237,7 @@ static bool nap(struct cache *cache, uint64_t *seen, int64_t wait_ms)
     bool go_on;
 
     lock_acquire(&cache->lock);
-    if (!cache->stopping && cache->changes == *seen)
+    if (!cache->stopping && cache->changes == *seen && !cache->is_quotas_due)
         (void)cond_wait_ms(&cache->changed, &cache->lock, wait_ms); /* either way we look */
     *seen = cache->changes;
     go_on = !cache->stopping;
@@ -259,9 +259,11 @@ void *cache_poll_main(void *closure)
             cache_changed(cache);
         }
         if (clock_mono_ms() >= queued_ms) {
+            cache_spend_settle_orphans(cache);
             cache_submit_queued(cache);
             queued_ms = clock_mono_ms() + POLL_QUEUED_MS;
         }
+        cache_refresh_quotas(cache);
         refresh(cache);
         sleep_ms = ask_due(cache);
     } while (nap(cache, &seen, sleep_ms));

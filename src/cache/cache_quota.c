@@ -20,9 +20,10 @@ bool cache_quotas(struct cache *cache, struct cache_quotas *ret_quotas, struct b
     return has;
 }
 
-static void remember(struct cache *cache, const struct api_quotas *quotas, const struct buf *raw)
+static void remember(struct cache *cache, const struct api_quotas *quotas, const struct buf *raw, int64_t seen)
 {
     lock_acquire(&cache->lock);
+    cache->quotas_seen = seen;
     cache->quotas = (struct cache_quotas){
         .hunt_count = quotas->hunt_count,
         .hunt_limit = quotas->hunt_limit,
@@ -40,28 +41,44 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
     buf_append(&cache->quotas_raw, buf_text(raw), raw->n);
     cache->has_quotas = true;
     if (quotas->hunt_count < quotas->hunt_limit && quotas->download_count < quotas->download_limit)
-        cache->refused[0] = '\0';
+        cache->health.exhausted[0] = '\0';
     lock_release(&cache->lock);
 }
 
 void cache_refused(struct cache *cache, const struct err *err)
 {
+    struct cache_quotas quotas = { 0 };
     bool is_news;
 
     lock_acquire(&cache->lock);
-    is_news = strcmp(cache->refused, err->text) != 0;
-    (void)text_copy(cache->refused, sizeof cache->refused, err->text); /* same size */
+    quotas = cache->quotas;
+    is_news = strcmp(cache->health.exhausted, err->text) != 0;
+    (void)text_copy(cache->health.exhausted, sizeof cache->health.exhausted, err->text); /* same size */
     lock_release(&cache->lock);
     if (is_news)
         CACHE_EVENT(cache, "exhausted", CACHE_TEXT("errno", err_name(err->code)), CACHE_TEXT("reason", err->text),
-                    CACHE_TEXT("trace", err->trace));
+                    CACHE_TEXT("until", quotas.refresh_time), CACHE_TEXT("trace", err->trace));
 }
 
 void cache_spent(struct cache *cache)
 {
     lock_acquire(&cache->lock);
     cache->quotas.tried_s = 0;
+    cache->is_quotas_due = true;
+    cond_broadcast(&cache->changed); /* the poller asks for them */
     lock_release(&cache->lock);
+}
+
+void cache_refresh_quotas(struct cache *cache)
+{
+    struct err ignored = { 0 };
+    bool is_due;
+
+    lock_acquire(&cache->lock);
+    is_due = cache->is_quotas_due;
+    lock_release(&cache->lock);
+    if (is_due)
+        (void)cache_fetch_quotas(cache, &ignored); /* `status` has the failure */
 }
 
 /* After a failed call: the old answer counts for a while again, if there is one. */
@@ -80,10 +97,17 @@ int cache_fetch_quotas(struct cache *cache, struct err *err)
 {
     struct buf raw = BUF_INIT(API_JSON_MAX);
     struct api_quotas quotas;
-    int r = cache_note(cache, api_quotas(cache->api, &quotas, &raw, err), err);
+    int64_t seen = 0;
+    int r;
 
+    lock_acquire(&cache->lock);
+    cache->is_quotas_due = false; /* what is spent from now on is due again */
+    lock_release(&cache->lock);
+    r = store_spend_seen(cache->store, &seen, err); /* before asking: what is settled later may not be in it */
     if (r == 0)
-        remember(cache, &quotas, &raw);
+        r = cache_note(cache, api_quotas(cache->api, &quotas, &raw, err), err);
+    if (r == 0)
+        remember(cache, &quotas, &raw, seen);
     buf_done(&raw);
     if (r < 0 && keep_old(cache))
         return 0; /* the last answer, with its age, is better than none; `status` has the failure */

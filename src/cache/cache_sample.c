@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/clock.h"
+#include "util/log.h"
 
 enum { CACHE_ROOM_BYTES = 1024 * 1024 }; /* kept free beside the sample, for the database */
 
@@ -60,19 +61,22 @@ int cache_correct_size(struct cache *cache, const struct store_sample *known, in
 
 /* Straight into a sealed object. */
 static int download_bytes(struct cache *cache, const struct digest *digest, const struct store_sample *known,
-                          bool *ret_sent, struct err *err)
+                          int64_t spend_row, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
     struct intake intake = { .n_bytes = 0 };
+    struct cache_spent spent = { .cost = COST_DOWNLOADS };
     int r = store_writer_begin(cache->store, digest, &writer, err);
 
-    if (r < 0)
-        return r;
     intake.writer = writer;
-    r = cache_note(cache, api_download(cache->api, digest, take, &intake, ret_sent, err), err);
-    cache_spent(cache);
+    if (r == 0)
+        r = cache_note(cache, api_download(cache->api, digest, take, &intake, &spent.was_sent, err), err);
+    spent.outcome = r;
     if (r == 0)
         r = store_writer_commit(steal_ptr(&writer), err);
+    spent.is_verified = r == 0;
+    spent.why = r < 0 ? err : NULL;
+    cache_spend_end(cache, spend_row, &spent);
     if (r == 0)
         r = cache_correct_size(cache, known, intake.n_bytes, err);
     if (r != 0)
@@ -84,15 +88,24 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
     return 0;
 }
 
-static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known, bool *ret_sent,
-                    struct err *err)
+static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known,
+                    const struct caller *who, struct err *err)
 {
+    const struct store_spend spend = { .cost = COST_DOWNLOADS,
+                                       .n = 1,
+                                       .operation = cache->config.is_zip_transport ? "multi-download" : "download",
+                                       .name = "",
+                                       .digest = digest,
+                                       .who = who };
+    int64_t row = 0;
     int r = check_room(cache, known, err);
 
+    if (r == 0)
+        r = cache_spend_begin(cache, &spend, &row, err);
     if (r < 0)
         return r;
-    r = cache->config.is_zip_transport ? cache_download_one(cache, digest, ret_sent, err)
-                                       : download_bytes(cache, digest, known, ret_sent, err);
+    r = cache->config.is_zip_transport ? cache_download_one(cache, digest, row, err)
+                                       : download_bytes(cache, digest, known, row, err);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);
     return r < 0 ? err_wrap(err, "sample %s", digest_short(digest).s) : 0;
@@ -100,64 +113,33 @@ static int download(struct cache *cache, const struct digest *digest, const stru
 
 /* ---- what was paid for and did not arrive: tried again at most once ---- */
 
-static struct cache_failure *failure_of_locked(struct cache *cache, const struct digest *digest) REQUIRES(&cache->lock)
-{
-    for (size_t i = 0; i < CACHE_FAILURES_MAX; i++)
-        if (cache->failures[i].n > 0 && digest_equal(&cache->failures[i].digest, digest))
-            return &cache->failures[i];
-    return NULL;
-}
-
 static int refuse_third_try(struct cache *cache, const struct digest *digest, struct err *err)
 {
-    const struct cache_failure *failure;
-    int r = 0;
+    struct err last = { 0 };
+    int n = 0;
+    int r = store_spend_tries(cache->store, digest, &n, &last, err);
 
-    lock_acquire(&cache->lock);
-    failure = failure_of_locked(cache, digest);
-    if (failure && failure->n >= CACHE_TRIES_MAX) {
-        *err = failure->err;
-        r = -err->code;
-    }
-    lock_release(&cache->lock);
-    return r;
-}
-
-static void count_failure(struct cache *cache, const struct digest *digest, const struct err *err)
-{
-    struct cache_failure *failure;
-
-    lock_acquire(&cache->lock);
-    failure = failure_of_locked(cache, digest);
-    if (!failure) {
-        failure = &cache->failures[cache->next_failure];
-        cache->next_failure = (cache->next_failure + 1) % CACHE_FAILURES_MAX;
-        *failure = (struct cache_failure){ .digest = *digest };
-    }
-    failure->n++;
-    failure->err = *err;
-    lock_release(&cache->lock);
+    if (r < 0 || n < CACHE_TRIES_MAX)
+        return r;
+    *err = last;
+    if (err->code == 0)
+        return err_set(err, EREMOTEIO, "it was paid for %d times and did not arrive", n);
+    return -err->code;
 }
 
 int cache_forgive(struct cache *cache, const struct digest *digest, struct err *err)
 {
-    struct cache_failure *failure;
+    int r = store_spend_forgive(cache->store, digest, err);
 
-    lock_acquire(&cache->lock);
-    failure = failure_of_locked(cache, digest);
-    if (failure)
-        failure->n = 0;
-    lock_release(&cache->lock);
     store_object_drop_damaged(cache->store, digest);
-    return store_sample_put_error(cache->store, digest, NULL, err);
+    return r < 0 ? r : store_sample_put_error(cache->store, digest, NULL, err);
 }
 
 /* With the digest locked on this host: somebody else may have brought it meanwhile. */
-static int download_once(struct cache *cache, const struct digest *digest, struct err *err)
+static int download_once(struct cache *cache, const struct digest *digest, const struct caller *who, struct err *err)
 {
     struct store_sample known;
     struct err ignored = { 0 };
-    bool sent = false;
     int r;
 
     if (store_object_exists(cache->store, digest))
@@ -178,9 +160,7 @@ static int download_once(struct cache *cache, const struct digest *digest, struc
     r = refuse_third_try(cache, digest, err);
     if (r < 0)
         return r;
-    r = download(cache, digest, &known, &sent, err);
-    if (r < 0 && sent && r != -ENODATA)
-        count_failure(cache, digest, err);
+    r = download(cache, digest, &known, who, err);
     if (r != -ECANCELED && r != -ENODATA)
         (void)store_sample_put_error(cache->store, digest, r < 0 ? err->text : NULL,
                                      &ignored); /* the download counts */
@@ -194,7 +174,7 @@ static void tell(struct cache *cache, const char *event, const struct digest *di
                 CACHE_TEXT("reason", err->text), CACHE_TEXT("trace", err->trace));
 }
 
-int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct err *err)
+int cache_fetch_bytes(struct cache *cache, const struct digest *digest, const struct caller *who, struct err *err)
 {
     int fd = -1;
     int r;
@@ -205,11 +185,22 @@ int cache_fetch_bytes(struct cache *cache, const struct digest *digest, struct e
         return err_set(err, ECANCELED, "the mount is ending");
     if (r < 0)
         return r;
-    r = download_once(cache, digest, err);
+    r = download_once(cache, digest, who, err);
     store_digest_unlock(fd);
     if (r < 0 && r != -ECANCELED)
         tell(cache, "failed", digest, err);
     return r;
+}
+
+void cache_denied(struct cache *cache, const struct digest *digest, const struct caller *who, const char *why)
+{
+    struct err err = { 0 };
+
+    cache_count(cache, &cache->health.n_denied, 1);
+    CACHE_EVENT(cache, "denied", CACHE_TEXT("sha256", digest_format(digest).s), CACHE_TEXT("program", who->program),
+                CACHE_NUMBER("pid", who->pid), CACHE_NUMBER("uid", who->uid), CACHE_TEXT("reason", why));
+    if (store_audit_denied(cache->store, digest, who, why, &err) < 0)
+        log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "audit"), LOG_NUMBER(LOG_ERRNO, err.code));
 }
 
 int cache_note_local(struct cache *cache, const struct digest *digest, int r, const struct err *err)

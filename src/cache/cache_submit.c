@@ -41,7 +41,7 @@ static int lock_about(struct cache *cache, const char *about, size_t n, const vo
     return r < 0 ? r : store_digest_lock(cache->store, &digest, cancel, ret_fd, err);
 }
 
-static int entry_lock(struct cache *cache, int64_t row, const volatile bool *cancel, int *ret_fd, struct err *err)
+int cache_entry_lock(struct cache *cache, int64_t row, const volatile bool *cancel, int *ret_fd, struct err *err)
 {
     char about[64];
     int n = snprintf(about, sizeof about, "malqueryfs entry %lld", (long long)row);
@@ -167,6 +167,34 @@ static int refused(struct cache *cache, const struct submission *sub, enum store
     return settle(cache, sub, from, STORE_ENTRY_REJECTED, err);
 }
 
+/* With the intents on disk, of the entry and of what it costs. */
+static int pay_and_send(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,
+                        struct err *err)
+{
+    const struct store_spend spend = { .cost = sub->kind->cost,
+                                       .n = sub->price,
+                                       .operation = sub->kind->operation,
+                                       .name = sub->entry->name,
+                                       .entry_row = sub->entry->row,
+                                       .who = &sub->entry->who };
+    struct cache_spent spent = { .cost = sub->kind->cost };
+    int64_t row = 0;
+    int r = sub->price > 0 ? cache_spend_begin(cache, &spend, &row, err) : 0;
+
+    *ret_sent = false;
+    if (r < 0)
+        return r;
+    r = cache_note(cache, sub->kind->send(cache, sub, ret_id, ret_sent, err), err);
+    if (sub->price == 0)
+        return r;
+    spent.outcome = sub->has_result ? API_ABSENT : r; /* answered at once: nothing was scheduled, or charged */
+    spent.was_sent = *ret_sent;
+    spent.request = r == 0 ? ret_id : NULL;
+    spent.why = r < 0 ? err : NULL;
+    cache_spend_end(cache, row, &spent);
+    return r;
+}
+
 static int send_it(struct cache *cache, struct submission *sub, struct store_sent *sent, struct err *err)
 {
     struct request_id id;
@@ -186,8 +214,7 @@ static int send_it(struct cache *cache, struct submission *sub, struct store_sen
     if (r != 0)
         return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
     cache_changed(cache);
-    r = cache_note(cache, sub->kind->send(cache, sub, &id, &may_have_arrived, err), err);
-    cache_spent(cache);
+    r = pay_and_send(cache, sub, &id, &may_have_arrived, err);
     return r == 0 ? accepted(cache, sub, sent, &id, err)
                   : refused(cache, sub, STORE_ENTRY_SUBMITTING, may_have_arrived, err);
 }
@@ -297,7 +324,7 @@ int cache_submit(struct cache *cache, int64_t row, struct err *err)
     int r;
 
     lock_assert_none_held();
-    r = entry_lock(cache, row, &cache->stop_waiting, &fd, err);
+    r = cache_entry_lock(cache, row, &cache->stop_waiting, &fd, err);
     if (r == STORE_BUSY)
         return err_set(err, ECANCELED, "the mount is ending");
     if (r < 0)
@@ -312,7 +339,7 @@ static int submit_if_free(struct cache *cache, int64_t row, struct err *err)
 {
     static const volatile bool at_once = true;
     int fd = -1;
-    int r = entry_lock(cache, row, &at_once, &fd, err);
+    int r = cache_entry_lock(cache, row, &at_once, &fd, err);
 
     if (r != 0)
         return r == STORE_BUSY ? 0 : r;

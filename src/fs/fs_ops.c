@@ -20,6 +20,13 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
     return (struct handle *)(uintptr_t)fi->fh;
 }
 
+static struct caller caller_of(fuse_req_t req)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+    return (struct caller){ .uid = ctx->uid, .pid = ctx->pid };
+}
+
 static void fs_op_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct fs *fs = userdata;
@@ -91,6 +98,7 @@ static void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 static void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    struct caller who = caller_of(req);
     struct fs_call *call;
     struct need need = { 0 };
     struct err err = { 0 };
@@ -98,7 +106,7 @@ static void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int t
 
     /* Mode, owner and times of a user's file are accepted and not kept: cp -p and editors must not fail. */
     if (to_set & FUSE_SET_ATTR_SIZE)
-        r = tree_truncate(fs->tree, ino, fi ? handle_of(fi) : NULL, st->st_size, &need, &err);
+        r = tree_truncate(fs->tree, ino, fi ? handle_of(fi) : NULL, st->st_size, &who, &need, &err);
     else
         r = tree_is_writable(fs->tree, ino, &err);
     if (r < 0) {
@@ -134,8 +142,9 @@ static void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mod
 static int run_mkdir(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
 {
     struct fuse_entry_param entry;
+    struct caller who = caller_of(call->req);
     struct tree_attr attr;
-    int r = call->rounds > 0 ? 0 : tree_mkdir(fs->tree, call->ino, call->name, need, err);
+    int r = call->rounds > 0 ? 0 : tree_mkdir(fs->tree, call->ino, call->name, &who, need, err);
 
     if (r == 0)
         r = tree_lookup(fs->tree, call->ino, call->name, &attr, err);
@@ -193,7 +202,9 @@ static void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 
 static int run_rename(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
 {
-    struct tree_rename how = { .is_exclusive = call->flags & RENAME_NOREPLACE, .is_met = call->rounds > 0 };
+    struct tree_rename how = { .is_exclusive = call->flags & RENAME_NOREPLACE,
+                               .is_met = call->rounds > 0,
+                               .who = caller_of(call->req) };
     int r = tree_rename(fs->tree, call->ino, call->name, call->new_parent, call->new_name, &how, need, err);
 
     if (r == 0)
@@ -247,7 +258,8 @@ static int run_open(struct fs *fs, struct fs_call *call, struct need *need, stru
     struct tree_open opened;
     struct err ignored = { 0 };
     struct need nobody;
-    int r = tree_open(fs->tree, call->ino, call->fi.flags, fuse_req_ctx(call->req)->pid, &handle, &opened, need, err);
+    struct caller who = caller_of(call->req);
+    int r = tree_open(fs->tree, call->ino, call->fi.flags, &who, &handle, &opened, need, err);
 
     if (r != 0)
         return r;
@@ -522,9 +534,10 @@ static void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mo
     struct need nobody;
     struct err err = { 0 };
     struct tree_open opened = { .is_live = true };
+    struct caller who = caller_of(req);
 
     (void)mode; /* user's files have one mode */
-    if (tree_create(fs->tree, parent, name, fi->flags, fuse_req_ctx(req)->pid, &attr, &handle, &err) < 0) {
+    if (tree_create(fs->tree, parent, name, fi->flags, &who, &attr, &handle, &err) < 0) {
         fs_reply_err(req, "create", parent, &err);
         return;
     }

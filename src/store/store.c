@@ -20,7 +20,8 @@ CHECKED static int open_state(struct store *store, const char *dir, struct err *
         return r;
     if (snprintf(path, sizeof path, "%s/state.db", dir) >= (int)sizeof path)
         return err_set(err, ENAMETOOLONG, "the path of the state directory is too long");
-    return store_db_open(&store->db, store->state_fd, path, err);
+    r = store_db_open(&store->db, store->state_fd, path, err);
+    return r < 0 ? r : store_audit_open(store, err);
 }
 
 CHECKED static int open_cache(struct store *store, const char *dir, struct err *err)
@@ -57,7 +58,9 @@ int store_new(const struct store_config *config, struct store **ret_store, struc
 
     if (!store)
         return err_set(err, ENOMEM, "no memory for the store");
-    store->state_fd = store->cache_fd = store->archives_fd = store->tmp_fd = store->locks_fd = store->damaged_fd = -1;
+    store->state_fd = store->cache_fd = store->archives_fd = store->tmp_fd = store->locks_fd = store->damaged_fd =
+        store->audit_fd = -1;
+    lock_init(&store->audit, LOCK_STORE_AUDIT);
     lock_init(&store->db.lock, LOCK_STORE);
     lock_init(&store->files, LOCK_STORE_FILES);
 
@@ -100,8 +103,10 @@ void store_free(struct store *store)
     closep(&store->tmp_fd);
     closep(&store->archives_fd);
     closep(&store->cache_fd);
+    closep(&store->audit_fd);
     closep(&store->state_fd);
     lock_done(&store->files);
+    lock_done(&store->audit);
     lock_done(&store->db.lock);
     free(store);
 }

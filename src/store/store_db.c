@@ -266,6 +266,13 @@ int store_db_put_text(struct store_db *db, enum store_sql sql, int64_t row, cons
     return r;
 }
 
+void store_query_append_text(const struct store_query *query, int column, struct buf *to)
+{
+    const void *bytes = sqlite3_column_blob(query->statement, column); /* before the length: may convert */
+
+    buf_append(to, bytes ? bytes : "", (size_t)sqlite3_column_bytes(query->statement, column));
+}
+
 int store_db_blob(struct store_db *db, enum store_sql sql, int64_t row, struct buf *ret_bytes, struct err *err)
 {
     int r;
@@ -276,11 +283,8 @@ int store_db_blob(struct store_db *db, enum store_sql sql, int64_t row, struct b
 
         store_query_int(&query, row);
         r = store_query_step(&query, err);
-        if (r == STORE_ROW) {
-            const void *bytes = sqlite3_column_blob(query.statement, 0); /* before the length: may convert */
-
-            buf_append(ret_bytes, bytes ? bytes : "", (size_t)sqlite3_column_bytes(query.statement, 0));
-        }
+        if (r == STORE_ROW)
+            store_query_append_text(&query, 0, ret_bytes);
     }
     lock_release(&db->lock);
     if (r < 0)

@@ -56,6 +56,25 @@ enum store_sql {
     SQL_ENTRY_LIST,
     SQL_DEFAULTS_GET,
     SQL_DEFAULTS_PUT,
+    SQL_BUDGET_GET,
+    SQL_BUDGET_BEGIN,
+    SQL_BUDGET_SET,
+    SQL_BUDGET_SAY,
+    SQL_BUDGET_TAKE,
+    SQL_BUDGET_GIVE,
+    SQL_SPEND_ADD,
+    SQL_SPEND_SINCE,
+    SQL_SPEND_GET,
+    SQL_SPEND_SETTLE,
+    SQL_SPEND_MONTH,
+    SQL_SPEND_SEEN,
+    SQL_SPEND_TRIES,
+    SQL_SPEND_FORGIVE,
+    SQL_SPEND_OPEN,
+    SQL_AUDIT_GET,
+    SQL_AUDIT_PUT,
+    SQL_AUDIT_LINES,
+    SQL_AUDIT_DENIED,
     SQL_SENT_PUT,
     SQL_SENT_FIND,
     SQL_SENT_TEXT,
@@ -157,6 +176,9 @@ bool store_query_column_is_null(const struct store_query *query, int column);
 
 /* Copies a text, cut at `room` - 1; "" for NULL. */
 void store_query_column_text(const struct store_query *query, int column, char *to, size_t room);
+
+/* Appends a text or blob. */
+void store_query_append_text(const struct store_query *query, int column, struct buf *to);
 
 /*
  * Appends the only column of the only row to a buffer; STORE_ABSENT without a row. For texts and raw answers. Takes the

@@ -26,6 +26,9 @@ enum {
     COLUMN_NOTE,
     COLUMN_REFUSED,
     COLUMN_CODE,
+    COLUMN_UID,
+    COLUMN_PID,
+    COLUMN_PROGRAM,
 };
 
 static void entry_from_row(const struct store_query *query, struct store_entry *ret_entry)
@@ -49,6 +52,9 @@ static void entry_from_row(const struct store_query *query, struct store_entry *
     store_query_column_text(query, COLUMN_NOTE, entry->note, sizeof entry->note);
     store_query_column_text(query, COLUMN_REFUSED, entry->refused, sizeof entry->refused);
     entry->code = (int)store_query_column_int(query, COLUMN_CODE);
+    entry->who.uid = (uid_t)store_query_column_int(query, COLUMN_UID);
+    entry->who.pid = (pid_t)store_query_column_int(query, COLUMN_PID);
+    store_query_column_text(query, COLUMN_PROGRAM, entry->who.program, sizeof entry->who.program);
 }
 
 /* The one row of a query that is bound already. */
@@ -86,6 +92,7 @@ static int put_locked(struct store *store, struct store_entry *entry, const char
     store_query_known(&query, entry->has_request ? entry->request.s : NULL);
     store_query_int(&query, entry->is_forced);
     store_query_blob(&query, text, n);
+    store_query_caller(&query, &entry->who);
     r = fetch(&query, &stored, err);
     if (r < 0)
         return r;
@@ -268,7 +275,7 @@ int store_entry_rename(struct store *store, int64_t row, const char *name, const
     return r;
 }
 
-int store_entry_queue(struct store *store, int64_t row, bool is_forced, struct err *err)
+int store_entry_queue(struct store *store, int64_t row, bool is_forced, const struct caller *who, struct err *err)
 {
     int r;
 
@@ -279,6 +286,7 @@ int store_entry_queue(struct store *store, int64_t row, bool is_forced, struct e
         store_query_int(&query, row);
         store_query_int(&query, is_forced);
         store_query_int(&query, clock_now_s());
+        store_query_caller(&query, who);
         r = store_db_change(&store->db, &query, err);
     }
     lock_release(&store->db.lock);

@@ -32,6 +32,8 @@ struct store {
     struct secret *key; /* SEAL_KEY_BYTES */
     EVP_CIPHER *cipher; /* AES-256-GCM, looked up once */
     struct store_db db;
+    int audit_fd;       /* audit.jsonl, for appending; -1 until open */
+    struct lock audit;  /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
     struct lock files;  /* rank LOCK_STORE_FILES */
     struct map objects; /* open objects by digest; guarded by files */
     int64_t used_bytes; /* size of all sealed files; guarded by files */
@@ -68,6 +70,12 @@ CHECKED int store_object_scan(struct store *store, struct err *err);
 /* An object came (n 1), went (n -1) or was replaced (n 0). */
 void store_object_count_locked(struct store *store, enum store_shelf shelf, int64_t bytes, int n)
     REQUIRES(&store->files);
+
+/* Opens audit.jsonl, or makes it (0600). */
+CHECKED int store_audit_open(struct store *store, struct err *err);
+
+/* Binds uid, pid and program. */
+void store_query_caller(struct store_query *query, const struct caller *who);
 
 /* A digest; the schema sees to its length. */
 void store_query_column_digest(const struct store_query *query, int column, struct digest *ret_digest);

@@ -75,6 +75,27 @@ static const char *const migrations[] = {
     "ALTER TABLE request ADD COLUMN note TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE request ADD COLUMN refused TEXT NOT NULL DEFAULT '';"
     "CREATE TABLE defaults (dir INTEGER PRIMARY KEY, text TEXT NOT NULL, changed INTEGER NOT NULL);",
+
+    /* Spending. In `budget` NULL is unlimited, and what was begun up to `since` is not given back to it. `settled`
+     * counts in the order of the audit, which is written up to `seq` in its first `bytes`. */
+    "CREATE TABLE budget (cost INTEGER PRIMARY KEY, n_left INTEGER, since INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE budget_said (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL);" /* by the last mount */
+    "CREATE TABLE spend ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  time INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, settled INTEGER UNIQUE,"
+    "  cost INTEGER NOT NULL, n INTEGER NOT NULL,"
+    "  operation TEXT NOT NULL, name TEXT NOT NULL, digest BLOB, entry INTEGER,"
+    "  uid INTEGER NOT NULL, pid INTEGER NOT NULL, program TEXT NOT NULL,"
+    "  request TEXT, verified INTEGER NOT NULL DEFAULT 0, forgiven INTEGER NOT NULL DEFAULT 0,"
+    "  code INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', trace TEXT NOT NULL DEFAULT '',"
+    "  month_used INTEGER, month_limit INTEGER);"
+    "CREATE INDEX spend_open ON spend (row) WHERE settled IS NULL;"
+    "CREATE INDEX spend_digest ON spend (digest);"
+    "CREATE TABLE audit (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+    "INSERT INTO audit VALUES (1, 0, 0);"
+    "ALTER TABLE entry ADD COLUMN uid INTEGER NOT NULL DEFAULT 0;" /* who wrote it */
+    "ALTER TABLE entry ADD COLUMN pid INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE entry ADD COLUMN program TEXT NOT NULL DEFAULT '';",
 };
 
 int store_schema_newest(void)

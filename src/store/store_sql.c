@@ -7,7 +7,8 @@
 
 /* Read by entry_from_row(). */
 #define ENTRY_COLUMNS                                                                                                  \
-    "row, dir, state, created, changed, name, suffix, options, error, trace, request, forced, note, refused, code"
+    "row, dir, state, created, changed, name, suffix, options, error, trace, request, forced, note, refused, code, "   \
+    "uid, pid, program"
 
 /* Read by request_from_row(). */
 #define REQUEST_COLUMNS                                                                                                \
@@ -48,12 +49,14 @@ const char *const store_sql_texts[SQL_COUNT] = {
                         " ORDER BY digest LIMIT ?2",
 
     [SQL_ENTRY_PUT] =
-        "INSERT INTO entry (dir, name, suffix, state, created, changed, options, error, trace, request, forced, text)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        "INSERT INTO entry (dir, name, suffix, state, created, changed, options, error, trace, request, forced, text,"
+        "  uid, pid, program)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
         " ON CONFLICT (dir, name) DO UPDATE SET"
         "  suffix = excluded.suffix, state = excluded.state, changed = excluded.changed, options = excluded.options,"
         "  error = excluded.error, trace = excluded.trace, request = coalesce(excluded.request, request),"
-        "  forced = excluded.forced, refused = '', text = excluded.text"
+        "  forced = excluded.forced, refused = '', text = excluded.text,"
+        "  uid = excluded.uid, pid = excluded.pid, program = excluded.program"
         " RETURNING " ENTRY_COLUMNS,
     [SQL_ENTRY_GET] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE dir = ?1 AND name = ?2",
     [SQL_ENTRY_GET_ROW] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE row = ?1",
@@ -65,7 +68,7 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_ENTRY_BEGIN] = "UPDATE entry SET state = 2, options = ?3, error = '', trace = ''"
                         " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
     [SQL_ENTRY_QUEUE] = "UPDATE entry SET state = 1, forced = iif(state = 1, max(forced, ?2), ?2), error = '', trace = "
-                        "'', refused = '', changed = ?3"
+                        "'', refused = '', changed = ?3, uid = ?4, pid = ?5, program = ?6"
                         " WHERE row = ?1 AND state <> 2 RETURNING row",
     [SQL_ENTRY_SHOW] = "UPDATE entry SET state = 3, options = ?3, request = ?4, error = '', trace = ''"
                        " WHERE row = ?1 AND state = 1 AND text = ?2 RETURNING row",
@@ -80,6 +83,47 @@ const char *const store_sql_texts[SQL_COUNT] = {
 
     [SQL_DEFAULTS_GET] = "SELECT text, changed FROM defaults WHERE dir = ?1",
     [SQL_DEFAULTS_PUT] = "INSERT OR REPLACE INTO defaults (dir, text, changed) VALUES (?1, ?2, ?3)",
+
+    [SQL_BUDGET_GET] = "SELECT n_left FROM budget WHERE cost = ?1",
+    [SQL_BUDGET_BEGIN] = "INSERT OR IGNORE INTO budget (cost, n_left) VALUES (?1, ?2)",
+    [SQL_BUDGET_SET] = "INSERT OR REPLACE INTO budget (cost, n_left, since)"
+                       " VALUES (?1, ?2, (SELECT coalesce(max(row), 0) FROM spend))",
+    [SQL_BUDGET_SAY] = "INSERT INTO budget_said (one, text) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE"
+                       " SET text = excluded.text WHERE text <> excluded.text RETURNING one",
+    [SQL_BUDGET_TAKE] = "UPDATE budget SET n_left = n_left - ?2 WHERE cost = ?1",
+    [SQL_BUDGET_GIVE] = "UPDATE budget SET n_left = n_left + spend.n FROM spend"
+                        " WHERE spend.row = ?1 AND budget.cost = spend.cost AND spend.row > budget.since",
+    [SQL_SPEND_ADD] = "INSERT INTO spend (time, cost, n, operation, name, digest, entry, uid, pid, program)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING row",
+    [SQL_SPEND_SINCE] = "SELECT coalesce(sum(n), 0) FROM spend"
+                        " WHERE cost = ?1 AND state <> 3 AND (settled IS NULL OR settled > ?2)",
+    [SQL_SPEND_GET] = "SELECT cost, digest FROM spend WHERE row = ?1 AND settled IS NULL",
+    [SQL_SPEND_SETTLE] =
+        "UPDATE spend SET state = ?2, settled = 1 + (SELECT coalesce(max(settled), 0) FROM spend), request = ?3,"
+        " verified = ?4, code = ?5, error = ?6, trace = ?7 WHERE row = ?1",
+    [SQL_SPEND_MONTH] = "UPDATE spend SET month_used = ?2, month_limit = ?3 WHERE row = ?1",
+    [SQL_SPEND_SEEN] = "SELECT coalesce(max(settled), 0) FROM spend",
+    [SQL_SPEND_TRIES] = "SELECT code, error, trace, count(*) OVER () FROM spend"
+                        " WHERE digest = ?1 AND forgiven = 0 AND verified = 0 AND state <> 3 ORDER BY row DESC LIMIT 1",
+    [SQL_SPEND_FORGIVE] = "UPDATE spend SET forgiven = 1 WHERE digest = ?1 AND forgiven = 0 RETURNING row",
+    [SQL_SPEND_OPEN] = "SELECT row, entry, digest FROM spend WHERE settled IS NULL ORDER BY row LIMIT ?1",
+    [SQL_AUDIT_GET] = "SELECT seq, bytes FROM audit",
+    [SQL_AUDIT_PUT] = "UPDATE audit SET seq = ?1, bytes = ?2",
+    /* The library writes the JSON; its members are those of src/store/AUDIT.md. */
+    [SQL_AUDIT_LINES] =
+        "SELECT settled, json_object('seq', settled, 'time', strftime('%Y-%m-%dT%H:%M:%SZ', time, 'unixepoch'),"
+        "  'operation', operation, 'sha256', nullif(lower(hex(digest)), ''), 'id', request, 'name', nullif(name, ''),"
+        "  'outcome', CASE state WHEN 1 THEN 'paid' WHEN 2 THEN 'unsure' ELSE 'free' END,"
+        "  'quota', iif(cost = 0, 'downloads', 'hunts'), 'cost', iif(state = 3, 0, n),"
+        "  'verified', json(iif(digest IS NULL, 'null', iif(verified, 'true', 'false'))),"
+        "  'uid', uid, 'pid', nullif(pid, 0), 'program', nullif(program, ''),"
+        "  'month_used', month_used, 'month_limit', month_limit,"
+        "  'reason', nullif(error, ''), 'trace', nullif(trace, ''))"
+        " FROM spend WHERE settled > ?1 ORDER BY settled LIMIT ?2",
+    [SQL_AUDIT_DENIED] =
+        "SELECT 0, json_object('time', strftime('%Y-%m-%dT%H:%M:%SZ', ?1, 'unixepoch'), 'operation', 'denied',"
+        "  'sha256', lower(hex(?2)), 'cost', 0, 'uid', ?3, 'pid', nullif(?4, 0), 'program', nullif(?5, ''),"
+        "  'reason', ?6)",
 
     [SQL_SENT_PUT] = "INSERT OR REPLACE INTO sent (request, digest, options, text) VALUES (?1, ?2, ?3, ?4)",
     [SQL_SENT_FIND] = "SELECT request.id, request.entry FROM sent JOIN request ON request.row = sent.request"

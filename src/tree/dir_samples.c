@@ -162,7 +162,6 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     struct request_id bringer;
     int r = known(tree, digest, &sample, need, err);
 
-    (void)flags;
     if (r != 0)
         return r;
     r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);
@@ -180,14 +179,17 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     }
     if (sample.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
-    r = store_asked_under_way(tree->store, digest, &bringer, err);
+    handle->opener = process_caller(&handle->opener);
+    r = deny_sample(tree, digest, flags, &handle->opener, err);
+    if (r == 0)
+        r = store_asked_under_way(tree->store, digest, &bringer, err);
     if (r < 0)
         return r;
     if (r == 0) { /* without a thread: a list may take hours */
         *need = (struct need){ .kind = NEED_ARRIVAL, .row = (int64_t)seen };
         return TREE_NEED;
     }
-    *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
+    *need = (struct need){ .kind = NEED_BYTES, .digest = *digest, .who = handle->opener };
     return TREE_NEED;
 }
 

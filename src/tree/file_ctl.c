@@ -17,7 +17,7 @@ enum { FETCH_NAMES_MAX = 1000, WORD_SHOWN = 40 };
 /* A word on its way. */
 struct command {
     struct tree *tree;
-    const struct subject *subject;
+    const struct caller *who;
     struct view view;
     char *arguments; /* trimmed; points to a NUL when there are none */
     struct need *need;
@@ -31,7 +31,7 @@ static int submit(struct command *command, bool is_forced, struct err *err)
 
     if (!command->view.has_entry)
         return err_set(err, EINVAL, "this request has no file to send: say it in the directory of the file");
-    r = store_entry_queue(command->tree->store, command->view.entry.row, is_forced, err);
+    r = store_entry_queue(command->tree->store, command->view.entry.row, is_forced, command->who, err);
     if (r < 0)
         return r;
     *command->need = (struct need){ .kind = NEED_SUBMIT, .row = command->view.entry.row };
@@ -156,6 +156,7 @@ static int base_length(const char *base)
 /* downloads/NAME.txt gets the list: a name that is free, or that has this very list already. */
 static int put_list(struct command *command, const struct fetch *fetch, struct err *err)
 {
+    const struct written written = { .text = &fetch->list, .changed_s = clock_now_s(), .who = command->who };
     const char *base = command->view.has_entry ? command->view.entry.name : command->view.request.id.s;
     char name[TREE_NAME_MAX + 1];
     int r = TREE_ABSENT;
@@ -175,9 +176,8 @@ static int put_list(struct command *command, const struct fetch *fetch, struct e
         if (r == 0 && (there.n != fetch->list.n || memcmp(buf_text(&there), buf_text(&fetch->list), there.n) != 0))
             r = TREE_ABSENT;
         else
-            return r == 0 ? spool_resubmit(command->tree, STORE_DOWNLOADS, name, command->need, err)
-                          : spool_commit(command->tree, STORE_DOWNLOADS, name, &fetch->list, clock_now_s(), false,
-                                         command->need, err);
+            return r == 0 ? spool_resubmit(command->tree, STORE_DOWNLOADS, name, command->who, command->need, err)
+                          : spool_commit(command->tree, STORE_DOWNLOADS, name, &written, command->need, err);
     }
     return err_set(err, EEXIST, "no free name for '%s' in downloads", base);
 }
@@ -291,11 +291,11 @@ static void keep_refusal(const struct command *command, const char *why)
                     CACHE_TEXT("reason", why));
 }
 
-static int command_ctl(struct tree *tree, const struct subject *subject, char *text, struct need *need, struct err *err)
+static int command_ctl(struct tree *tree, const struct handle *handle, char *text, struct need *need, struct err *err)
 {
-    struct command command = { .tree = tree, .subject = subject, .need = need };
+    struct command command = { .tree = tree, .who = &handle->opener, .need = need };
     char *line = text_trim(text);
-    int r = view_load(tree, subject, &command.view, err);
+    int r = view_load(tree, &handle->subject, &command.view, err);
 
     if (r != 0)
         return r == TREE_ABSENT ? err_set(err, ENOENT, "it was deleted") : r;

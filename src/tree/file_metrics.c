@@ -18,6 +18,7 @@ struct facts {
     int64_t n_local, local_bytes;
     int64_t n_open;
     int64_t n_requests[REQUEST_FAILED + 1];
+    struct budget budget;
 };
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
@@ -51,6 +52,8 @@ static const struct metric {
     { "malqueryfs_download_bytes_total", "Bytes of those samples.", COUNTER, AT(health.n_download_bytes) },
     { "malqueryfs_metadata_calls_total", "Calls for metadata, each for up to 100 samples.", COUNTER,
       AT(health.n_metadata_calls) },
+    { "malqueryfs_denied_total", "Opens of samples that are not local by programs that only look.", COUNTER,
+      AT(health.n_denied) },
     { "malqueryfs_polls_total", "Calls for the state of a request.", COUNTER, AT(health.n_polls) },
     { "malqueryfs_events_total", "Events, those that are not kept any more too.", COUNTER, AT(events.n) },
     { "malqueryfs_local_samples", "Samples that are on disk.", GAUGE, AT(n_local) },
@@ -59,6 +62,9 @@ static const struct metric {
       AT(n_requests[REQUEST_INPROGRESS]) },
     { "malqueryfs_requests", NULL, GAUGE_OF("state=\"done\""), AT(n_requests[REQUEST_DONE]) },
     { "malqueryfs_requests", NULL, GAUGE_OF("state=\"failed\""), AT(n_requests[REQUEST_FAILED]) },
+    { "malqueryfs_budget_left", "What this profile may still spend.", GAUGE_OF("kind=\"hunts\""),
+      AT(budget.left[COST_HUNTS]) },
+    { "malqueryfs_budget_left", NULL, GAUGE_OF("kind=\"downloads\""), AT(budget.left[COST_DOWNLOADS]) },
     { "malqueryfs_open_handles", "Files and directories that are open.", GAUGE, AT(n_open) },
     { "malqueryfs_quota_limit", "What the month allows, as the service said last.", GAUGE_OF("kind=\"hunts\""),
       AT(quotas.hunt_limit), .is_quota = true },
@@ -97,7 +103,10 @@ static int64_t count_handles(struct tree *tree)
 static int collect(struct tree *tree, struct facts *facts, struct err *err)
 {
     enum cache_reach reach;
+    int r = store_budget_get(tree->store, &facts->budget, err);
 
+    if (r < 0)
+        return r;
     cache_health(tree->cache, &facts->health);
     cache_events(tree->cache, &facts->events);
     facts->has_quotas = cache_quotas(tree->cache, &facts->quotas, NULL);
@@ -119,6 +128,14 @@ static int64_t value_of(const struct facts *facts, const struct metric *metric)
     return value;
 }
 
+static void print_value(struct buf *text, int64_t value)
+{
+    if (value == BUDGET_UNLIMITED)
+        buf_puts(text, "+Inf\n");
+    else
+        buf_printf(text, "%lld\n", (long long)value);
+}
+
 static int render_metrics(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
                           struct err *err)
 {
@@ -135,7 +152,8 @@ static int render_metrics(struct tree *tree, const struct subject *subject, stru
         if (metric->help)
             buf_printf(text, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
                        type_names[metric->type]);
-        buf_printf(text, "%s%s %lld\n", metric->name, metric->label, (long long)value_of(&facts, metric));
+        buf_printf(text, "%s%s ", metric->name, metric->label);
+        print_value(text, value_of(&facts, metric));
     }
     return r < 0 ? r : buf_check(text, err, "metrics");
 }

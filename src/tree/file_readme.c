@@ -25,7 +25,11 @@ static const char readme_costs[] =
     "  the same text and options again           nothing: the request that there is is shown\n"
     "  reading a sample that is not local        one download of the month, once per hash for ever\n"
     "  a list in downloads/, `fetch` in a ctl    one download for each hash that is not local\n"
-    "  reading a sample that is local            nothing\n";
+    "  reading a sample that is local            nothing\n"
+    "\nBeyond `budget`, the reserve and the month: \"Disk quota exceeded\", and nothing is sent. `echo +10 > budget` "
+    "allows\n"
+    "ten more downloads. Programs that only look (file managers, indexers) get \"Permission denied\" on what is not "
+    "local.\n";
 
 /* Directories with the same layout share their rows: those are explained once. */
 struct explained {

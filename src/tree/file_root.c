@@ -51,26 +51,6 @@ static int render_quotas_json(struct tree *tree, const struct subject *subject, 
     return r == 0 ? buf_check(text, err, "quotas.json") : r;
 }
 
-/* ---- budget ---- */
-
-/* What the mount may spend on its own: until it has a limit of its own, what the month's quota leaves, as last heard.
- */
-static int render_budget(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
-                         struct err *err)
-{
-    struct cache_quotas quotas;
-
-    (void)subject;
-    (void)need;
-    if (cache_quotas(tree->cache, &quotas, NULL)) {
-        buf_printf(text, "downloads\t%lld\n", (long long)(quotas.download_limit - quotas.download_count));
-        buf_printf(text, "hunts\t%lld\n", (long long)(quotas.hunt_limit - quotas.hunt_count));
-    } else {
-        buf_puts(text, "downloads\tunknown\nhunts\tunknown\n");
-    }
-    return buf_check(text, err, "budget");
-}
-
 /* ---- status ---- */
 
 static const char *const reach_words[] = {
@@ -79,6 +59,33 @@ static const char *const reach_words[] = {
     [CACHE_OFFLINE] = "offline",
     [CACHE_UNAUTHORIZED] = "unauthorized",
 };
+
+/* What may still be spent, and until when nothing can be. */
+static void print_spending(struct tree *tree, const struct cache_health *health, struct buf *text)
+{
+    struct cache_quotas quotas = { 0 };
+    struct budget budget;
+    struct err ignored = { 0 };
+
+    if (store_budget_get(tree->store, &budget, &ignored) == 0) { /* a disk that fails shows in last_error */
+        buf_puts(text, "budget\tdownloads ");
+        budget_print(text, budget.left[COST_DOWNLOADS]);
+        buf_puts(text, " hunts ");
+        budget_print(text, budget.left[COST_HUNTS]);
+        buf_putc(text, '\n');
+    }
+    if (cache_quotas(tree->cache, &quotas, NULL)) {
+        buf_printf(text, "month\tdownloads %lld/%lld hunts %lld/%lld until ", (long long)quotas.download_count,
+                   (long long)quotas.download_limit, (long long)quotas.hunt_count, (long long)quotas.hunt_limit);
+        text_escape(text, quotas.refresh_time, sizeof quotas.refresh_time);
+        buf_putc(text, '\n');
+    }
+    if (health->exhausted[0]) {
+        buf_puts(text, "exhausted\t");
+        text_escape(text, health->exhausted, sizeof health->exhausted);
+        buf_putc(text, '\n');
+    }
+}
 
 static int render_status(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
                          struct err *err)
@@ -101,6 +108,8 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
     buf_printf(text, "downloaded_bytes\t%lld\n", (long long)health.n_download_bytes);
     buf_printf(text, "metadata_calls\t%lld\n", (long long)health.n_metadata_calls);
     buf_printf(text, "polls\t%lld\n", (long long)health.n_polls);
+    buf_printf(text, "denied\t%lld\n", (long long)health.n_denied);
+    print_spending(tree, &health, text);
     buf_printf(text, "local_samples\t%lld\n", (long long)n);
     buf_printf(text, "local_bytes\t%lld\n", (long long)bytes);
     if (health.last.code) {
@@ -115,5 +124,4 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
 
 const struct node_ops file_quotas = { .render = render_quotas };
 const struct node_ops file_quotas_json = { .render = render_quotas_json };
-const struct node_ops file_budget = { .render = render_budget };
 const struct node_ops file_status = { .render = render_status };

@@ -264,7 +264,7 @@ static int handle_new(struct tree *tree, uint64_t ino, struct handle **ret_handl
     return 0;
 }
 
-int tree_open(struct tree *tree, uint64_t ino, int flags, pid_t pid, struct handle **ret_handle,
+int tree_open(struct tree *tree, uint64_t ino, int flags, const struct caller *who, struct handle **ret_handle,
               struct tree_open *ret_open, struct need *ret_need, struct err *err)
 {
     struct handle *handle = NULL;
@@ -273,8 +273,8 @@ int tree_open(struct tree *tree, uint64_t ino, int flags, pid_t pid, struct hand
     if (r < 0)
         return r;
     *ret_open = (struct tree_open){ .is_live = true };
-    handle->opener = process_group(pid);
     handle->may_write = (flags & O_ACCMODE) != O_RDONLY;
+    handle->opener = handle->may_write ? process_caller(who) : *who;
     if (S_ISDIR(handle->spec->mode))
         r = err_set(err, EISDIR, "is a directory");
     else if ((flags & O_ACCMODE) != O_RDONLY && !(handle->spec->mode & S_IWUSR))
@@ -341,10 +341,8 @@ int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need
 {
     int r = 0;
 
-    if (handle->spool && handle->may_write && !has_other_writer(tree, handle)) {
-        handle->opener = 0; /* whoever closes last: what is dirty is sent now */
-        r = tree_flush(tree, handle, 0, ret_need, err);
-    }
+    if (handle->spool && handle->may_write && !has_other_writer(tree, handle))
+        r = tree_flush(tree, handle, 0, ret_need, err); /* whoever closes last: what is dirty is sent now */
     handle_free(tree, handle);
     return r;
 }
@@ -360,7 +358,7 @@ int tree_meet(struct tree *tree, const struct need *needs, size_t n, struct err 
             digests[i] = needs[i].digest;
         return cache_fetch_metadata(tree->cache, digests, n, err);
     case NEED_BYTES:
-        return cache_fetch_bytes(tree->cache, &needs->digest, err);
+        return cache_fetch_bytes(tree->cache, &needs->digest, &needs->who, err);
     case NEED_QUOTAS:
         return cache_fetch_quotas(tree->cache, err);
     case NEED_SUBMIT:

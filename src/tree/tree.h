@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "model/caller.h"
 #include "model/digest.h"
 #include "model/query.h"
 #include "store/store.h"
@@ -35,12 +36,14 @@ struct tree_config {
     struct store *store;
     bool resubmit;               /* a changed rule is sent at close, not kept as a draft */
     struct store_zip_config zip; /* of zips/; the password is borrowed */
+    const char *deny;            /* programs that download nothing, "a:b", more than the built-in ones; a list that is
+                                    empty or begins with a colon replaces them. NULL: none more. Borrowed */
 };
 
 struct tree;
 struct handle; /* an open file or directory */
 
-/* What a call lacks. Two needs of the same kind and key are the same need. */
+/* What a call lacks. Two needs of the same kind and key are the same need, whoever has it. */
 enum need_kind {
     NEED_NONE,
     NEED_METADATA, /* key: digest; met in batches of at most TREE_MEET_MAX */
@@ -57,6 +60,7 @@ struct need {
     int64_t row;
     struct digest digest;
     struct request_id request;
+    struct caller who; /* of what costs: who had the need first */
 };
 
 struct tree_attr {
@@ -90,17 +94,18 @@ CHECKED int tree_getattr(struct tree *tree, uint64_t ino, struct handle *handle,
 
 /* TREE_NEED: a submission that nobody waits for. Sets the length. Times, owner and mode of what the user may write are
  * accepted and ignored by the caller. */
-CHECKED int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct need *ret_need,
-                          struct err *err);
+CHECKED int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size,
+                          const struct caller *who, struct need *ret_need, struct err *err);
 
 /* EROFS for what cannot be written; used before accepting changes of mode, owner and times. */
 CHECKED int tree_is_writable(struct tree *tree, uint64_t ino, struct err *err);
 
-/* `flags` are those of open(2); `pid` is the caller. TREE_NEED: metadata, bytes or quotas. */
-CHECKED int tree_open(struct tree *tree, uint64_t ino, int flags, pid_t pid, struct handle **ret_handle,
+/* `flags` are those of open(2). Of a caller uid and pid are enough here and below: the program is looked up when it
+ * matters. TREE_NEED: metadata, bytes or quotas. EACCES: this program may make no sample come. */
+CHECKED int tree_open(struct tree *tree, uint64_t ino, int flags, const struct caller *who, struct handle **ret_handle,
                       struct tree_open *ret_open, struct need *ret_need, struct err *err);
 
-CHECKED int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags, pid_t pid,
+CHECKED int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags, const struct caller *who,
                         struct tree_attr *ret_attr, struct handle **ret_handle, struct err *err);
 
 /* Short only at the end. TREE_NEED: a change (the `wait` file). */
@@ -120,14 +125,16 @@ enum tree_ready {
 
 enum tree_ready tree_poll(struct tree *tree, struct handle *handle);
 
-/* close(2) by `pid`. TREE_NEED: the submission, whose verdict is that of close(). */
+/* close(2) by the process `pid`; 0: it was the last one. TREE_NEED: the submission, whose verdict is that of close().
+ */
 CHECKED int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err);
 
 /* The last close. TREE_NEED: a submission that nobody waits for. The handle is gone in any case. */
 CHECKED int tree_release(struct tree *tree, struct handle *handle, struct need *ret_need, struct err *err);
 
 /* Makes a search of one pattern. TREE_NEED: its submission; it is under way, and made when the need is met. */
-CHECKED int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, struct need *ret_need, struct err *err);
+CHECKED int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, const struct caller *who,
+                       struct need *ret_need, struct err *err);
 
 /* Forgets a search that was made by mkdir, or a request. */
 CHECKED int tree_rmdir(struct tree *tree, uint64_t parent, const char *name, struct err *err);
@@ -137,6 +144,7 @@ CHECKED int tree_unlink(struct tree *tree, uint64_t parent, const char *name, st
 struct tree_rename {
     bool is_exclusive; /* RENAME_NOREPLACE */
     bool is_met;       /* the need of the same call before is met: only the old name is left to be taken away */
+    struct caller who;
 };
 
 /* TREE_NEED: the submission that a rename onto a final name is. */

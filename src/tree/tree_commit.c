@@ -59,12 +59,12 @@ static enum store_entry_state next_state(const struct tree *tree, const struct s
 }
 
 /* The state of the entry once it has this text; `entry` is what is there now, or of zeros. */
-static int decide(struct tree *tree, const struct store_entry *entry, const struct buf *text, bool is_draft,
+static int decide(struct tree *tree, const struct store_entry *entry, const struct written *written,
                   enum store_entry_state *ret_next, struct err *err)
 {
     bool is_same = false;
     bool is_sent = false;
-    int r = entry->row ? compare(tree, entry, text, &is_sent, &is_same, err) : 0;
+    int r = entry->row ? compare(tree, entry, written->text, &is_sent, &is_same, err) : 0;
 
     if (r < 0)
         return r;
@@ -72,13 +72,13 @@ static int decide(struct tree *tree, const struct store_entry *entry, const stru
     if (is_same && *ret_next == STORE_ENTRY_FAILED) /* it may be running: sending it again is for the user to say */
         return err_set(err, EREMOTEIO, "'%s' may have been accepted (%s); `echo retry > ctl` sends it anyway",
                        entry->name, entry->error);
-    if (is_draft && *ret_next == STORE_ENTRY_QUEUED)
+    if (written->is_draft && *ret_next == STORE_ENTRY_QUEUED)
         *ret_next = STORE_ENTRY_DRAFT;
     return is_same && *ret_next == entry->state ? STORE_EXISTS : 0;
 }
 
-static int commit_entry(struct tree *tree, enum store_dir dir, const struct user_name *name, const struct buf *text,
-                        int64_t changed_s, bool is_draft, struct need *ret_need, struct err *err)
+static int commit_entry(struct tree *tree, enum store_dir dir, const struct user_name *name,
+                        const struct written *written, struct need *ret_need, struct err *err)
 {
     struct store_entry entry = { .created_s = clock_now_s() };
     enum store_entry_state next = STORE_ENTRY_QUEUED;
@@ -87,7 +87,7 @@ static int commit_entry(struct tree *tree, enum store_dir dir, const struct user
     if (r == 0 && strcmp(entry.suffix, name->suffix) != 0)
         return err_set(err, EEXIST, "'%s%s' has this name already", name->base, entry.suffix);
     if (r >= 0)
-        r = decide(tree, &entry, text, is_draft, &next, err);
+        r = decide(tree, &entry, written, &next, err);
     if (r != 0)
         return r < 0 ? r : 0;                                         /* nothing new */
     (void)text_copy(entry.name, sizeof entry.name, name->base);       /* checked by user_name() */
@@ -95,11 +95,12 @@ static int commit_entry(struct tree *tree, enum store_dir dir, const struct user
     entry.dir = dir;
     entry.state = next;
     entry.is_forced = false;
-    entry.changed_s = changed_s;
+    entry.changed_s = written->changed_s;
+    entry.who = *written->who;
     entry.error[0] = '\0';
     entry.trace[0] = '\0';
-    r = store_entry_put(tree->store, &entry, buf_text(text), text->n, err);
-    if (r < 0 || is_draft || (next != STORE_ENTRY_QUEUED && next != STORE_ENTRY_DRAFT))
+    r = store_entry_put(tree->store, &entry, buf_text(written->text), written->text->n, err);
+    if (r < 0 || written->is_draft || (next != STORE_ENTRY_QUEUED && next != STORE_ENTRY_DRAFT))
         return r;
     *ret_need = (struct need){ .kind = NEED_SUBMIT, .row = entry.row };
     return TREE_NEED;
@@ -138,16 +139,16 @@ int user_forget(struct tree *tree, const struct store_entry *entry, struct err *
     return 0;
 }
 
-int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text, int64_t changed_s,
-                 bool is_draft, struct need *ret_need, struct err *err)
+int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct written *written,
+                 struct need *ret_need, struct err *err)
 {
     struct user_name parsed;
 
     switch (user_name(dir, name, &parsed)) {
     case NAME_FINAL:
-        return commit_entry(tree, dir, &parsed, text, changed_s, is_draft, ret_need, err);
+        return commit_entry(tree, dir, &parsed, written, ret_need, err);
     case NAME_DEFAULTS:
-        return commit_defaults(tree, dir, text, err);
+        return commit_defaults(tree, dir, written->text, err);
     case NAME_SCRATCH:
     case NAME_NONE:
         break;
@@ -155,7 +156,8 @@ int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const 
     return err_set(err, EINVAL, "'%s' is not a name that can be submitted", name);
 }
 
-int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, struct need *ret_need, struct err *err)
+int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, const struct caller *who,
+                   struct need *ret_need, struct err *err)
 {
     struct store_entry entry;
     struct user_name parsed;
@@ -163,7 +165,7 @@ int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, stru
                                                         : STORE_ABSENT;
 
     if (r == 0)
-        r = store_entry_queue(tree->store, entry.row, false, err);
+        r = store_entry_queue(tree->store, entry.row, false, who, err);
     if (r < 0)
         return r;
     *ret_need = (struct need){ .kind = NEED_SUBMIT, .row = entry.row };

@@ -134,7 +134,7 @@ struct handle {
     struct spool *spool; /* a user's file */
     bool may_write;
     bool is_append;
-    pid_t opener; /* thread group that opened it for writing */
+    struct caller opener; /* for writing: the thread group and its program; for reading: the thread */
     struct listing listing;
     /* the `wait` file */
     struct lock lock;
@@ -170,8 +170,7 @@ struct node_ops {
     int (*read)(struct tree *tree, struct handle *handle, int64_t offset, void *to, size_t n, size_t *ret_n,
                 struct need *ret_need, struct err *err);
     /* One write(2) to a file that takes words. TREE_NEED: what its verdict waits for; the words are not seen again. */
-    int (*command)(struct tree *tree, const struct subject *subject, char *words, struct need *ret_need,
-                   struct err *err);
+    int (*command)(struct tree *tree, const struct handle *handle, char *words, struct need *ret_need, struct err *err);
     /* rmdir(2) of this. */
     int (*remove)(struct tree *tree, const struct subject *subject, struct err *err);
     /* As tree_poll(); without it the file is always ready. */
@@ -296,14 +295,21 @@ int user_name_refuse(enum store_dir dir, const char *name, struct err *err);
 /* The user's directory that `parent` is; EROFS for any other. */
 CHECKED int user_dir_of(struct tree *tree, uint64_t parent, const struct user_dir **ret_dir, struct err *err);
 
-/* Puts a text on disk that was changed at `changed_s`; TREE_NEED: it must be sent. `is_draft`: keep it, whatever it is,
- * and send nothing. */
-CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
-                         int64_t changed_s, bool is_draft, struct need *ret_need, struct err *err);
+/* What somebody wrote. */
+struct written {
+    const struct buf *text;
+    int64_t changed_s;
+    const struct caller *who;
+    bool is_draft; /* keep it, whatever it is, and send nothing */
+};
+
+/* Puts it on disk; TREE_NEED: it must be sent. */
+CHECKED int spool_commit(struct tree *tree, enum store_dir dir, const char *name, const struct written *written,
+                         struct need *ret_need, struct err *err);
 
 /* Sends a file that is on disk already; what costs nothing new is not asked again. */
-CHECKED int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, struct need *ret_need,
-                           struct err *err);
+CHECKED int spool_resubmit(struct tree *tree, enum store_dir dir, const char *name, const struct caller *who,
+                           struct need *ret_need, struct err *err);
 
 /* Whether `name` may be made: EINVAL, ENAMETOOLONG, or EEXIST for what would be in its way. */
 CHECKED int spool_may_create(struct tree *tree, enum store_dir dir, const char *name, struct err *err);
@@ -330,6 +336,18 @@ bool process_has_open(pid_t pid, const char *name, uint64_t ino);
 
 /* The thread group of a thread; `pid` itself when /proc does not tell. */
 pid_t process_group(pid_t pid);
+
+/* The name that a process goes by (proc(5), comm, at most 15 bytes); "" when /proc does not tell. */
+void process_comm(pid_t pid, char *ret_name, size_t room);
+
+/* Whose thread it is, and the name of its executable; where that is not told, what the process goes by. */
+struct caller process_caller(const struct caller *thread);
+
+/* ---- tree_deny.c ---- */
+
+/* EACCES, told as an event, when this caller must not make a sample come that is not local. `flags` of open(2). */
+CHECKED int deny_sample(struct tree *tree, const struct digest *digest, int flags, const struct caller *who,
+                        struct err *err);
 
 /* ---- dir_groups.c ---- */
 struct groups; /* the grouped views that were looked at last */

@@ -12,7 +12,8 @@
 #include "util/text.h"
 
 /* The search goes to disk, queued. */
-static int put_pattern(struct tree *tree, enum store_dir dir, const char *name, struct need *ret_need, struct err *err)
+static int put_pattern(struct tree *tree, enum store_dir dir, const char *name, const struct caller *who,
+                       struct need *ret_need, struct err *err)
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
     struct store_entry entry = { .dir = dir, .state = STORE_ENTRY_QUEUED, .created_s = clock_now_s() };
@@ -22,6 +23,7 @@ static int put_pattern(struct tree *tree, enum store_dir dir, const char *name, 
         return r;
     (void)text_copy(entry.name, sizeof entry.name, name); /* its length was checked */
     entry.changed_s = entry.created_s;
+    entry.who = process_caller(who);
     r = store_entry_put(tree->store, &entry, buf_text(&text), text.n, err);
     if (r < 0)
         return r;
@@ -29,7 +31,8 @@ static int put_pattern(struct tree *tree, enum store_dir dir, const char *name, 
     return TREE_NEED;
 }
 
-int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, struct need *ret_need, struct err *err)
+int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, const struct caller *who, struct need *ret_need,
+               struct err *err)
 {
     const struct user_dir *user;
     struct store_entry there;
@@ -47,7 +50,7 @@ int tree_mkdir(struct tree *tree, uint64_t parent, const char *name, struct need
     r = store_entry_get(tree->store, user->dir, name, &there, err);
     if (r == 0)
         return err_set(err, EEXIST, "'%s' exists", name);
-    return r < 0 ? r : put_pattern(tree, user->dir, name, ret_need, err);
+    return r < 0 ? r : put_pattern(tree, user->dir, name, who, ret_need, err);
 }
 
 int tree_rmdir(struct tree *tree, uint64_t parent, const char *name, struct err *err)

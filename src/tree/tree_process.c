@@ -7,6 +7,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "util/text.h"
 
 pid_t process_group(pid_t pid)
 {
@@ -21,6 +24,40 @@ pid_t process_group(pid_t pid)
         if (sscanf(line, "Tgid: %d", &tgid) == 1)
             break;
     return tgid;
+}
+
+void process_comm(pid_t pid, char *ret_name, size_t room)
+{
+    char path[64];
+    cleanup_(fclosep) FILE *file = NULL;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid); /* fits */
+    file = pid > 0 ? fopen(path, "re") : NULL;
+    if (!file || !fgets(ret_name, (int)room, file))
+        ret_name[0] = '\0';
+    ret_name[strcspn(ret_name, "\n")] = '\0';
+}
+
+struct caller process_caller(const struct caller *thread)
+{
+    static const char deleted[] = " (deleted)"; /* proc(5) */
+    struct caller who = { .uid = thread->uid, .pid = process_group(thread->pid) };
+    char path[64];
+    char exe[PATH_MAX];
+    const char *slash;
+    ssize_t n;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)who.pid); /* fits */
+    n = who.pid > 0 ? readlink(path, exe, sizeof exe - 1) : -1;      /* asks no filesystem; others' need a privilege */
+    exe[n > 0 ? n : 0] = '\0';
+    if (text_has_suffix(exe, deleted))
+        exe[(size_t)n - (sizeof deleted - 1)] = '\0';
+    slash = strrchr(exe, '/');
+    if (slash && slash[1])
+        (void)text_copy(who.program, sizeof who.program, slash + 1); /* cut is fine */
+    else
+        process_comm(who.pid, who.program, sizeof who.program);
+    return who;
 }
 
 bool process_is_killed(pid_t pid)

@@ -68,8 +68,8 @@ static int current_text(struct tree *tree, enum store_dir dir, const char *name,
 }
 
 /* Gives scratch the text, replacing what had the name. */
-static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, const struct buf *text,
-                      int64_t changed_s, struct err *err)
+static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, const struct written *written,
+                      struct err *err)
 {
     struct spool *spool;
     int r = spool_take(tree, dir, name, NULL, 0, true, &spool, err);
@@ -77,9 +77,9 @@ static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, c
     if (r < 0)
         return r;
     lock_acquire(&tree->lock);
-    buf_append(&spool->text, buf_text(text), text->n);
+    buf_append(&spool->text, buf_text(written->text), written->text->n);
     r = buf_check(&spool->text, err, "the file");
-    spool->mtime_s = changed_s;
+    spool->mtime_s = written->changed_s;
     spool->n_open--;
     spool_drop_locked(tree, spool);
     lock_release(&tree->lock);
@@ -214,14 +214,14 @@ static void drop_spool(struct tree *tree, enum store_dir dir, const char *name)
 }
 
 /* Onto a name that is committed, or onto scratch. TREE_NEED: the text is on disk, its verdict is to come. */
-static int put_text(struct tree *tree, enum store_dir dir, const char *new_name, const struct buf *text,
-                    int64_t changed_s, struct need *need, struct err *err)
+static int put_text(struct tree *tree, enum store_dir dir, const char *new_name, const struct written *written,
+                    struct need *need, struct err *err)
 {
     struct user_name parsed;
 
-    if (user_name(dir, new_name, &parsed) == NAME_SCRATCH || text->n == 0)
-        return to_scratch(tree, dir, new_name, text, changed_s, err);
-    return spool_commit(tree, dir, new_name, text, changed_s, false, need, err);
+    if (user_name(dir, new_name, &parsed) == NAME_SCRATCH || written->text->n == 0)
+        return to_scratch(tree, dir, new_name, written, err);
+    return spool_commit(tree, dir, new_name, written, need, err);
 }
 
 /* The text is where it belongs: the new name shows it, the old one is left. */
@@ -255,8 +255,9 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
                 const struct tree_rename *how, struct need *ret_need, struct err *err)
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
+    struct caller who = process_caller(&how->who);
+    struct written written = { .text = &text, .who = &who };
     struct user_name parsed;
-    int64_t changed_s = 0;
     enum store_dir dir = STORE_HUNTS;
     int r = common_dir(tree, parent, new_parent, &dir, err);
 
@@ -267,7 +268,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     if (r == 0)
         r = check_rename(tree, parent, dir, name, new_name, how->is_exclusive, err);
     if (r == 0)
-        r = current_text(tree, dir, name, &text, &changed_s, err);
+        r = current_text(tree, dir, name, &text, &written.changed_s, err);
     if (r == TREE_ABSENT)
         r = err_set(err, ENOENT, "no such file");
     if (r == 0)
@@ -276,7 +277,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         return r;
     if (rename_open_file(tree, dir, name, new_name))
         return 0;
-    r = put_text(tree, dir, new_name, &text, changed_s, ret_need, err);
+    r = put_text(tree, dir, new_name, &written, ret_need, err);
     if (r != 0)
         return r;
     return finish_move(tree, dir, name, new_name, text.n > 0 && user_name(dir, new_name, &parsed) != NAME_SCRATCH, err);

@@ -10,8 +10,8 @@
 #include "util/clock.h"
 #include "util/text.h"
 
-int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags, pid_t pid, struct tree_attr *ret_attr,
-                struct handle **ret_handle, struct err *err)
+int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags, const struct caller *who,
+                struct tree_attr *ret_attr, struct handle **ret_handle, struct err *err)
 {
     struct tree_open opened;
     struct need need = { 0 };
@@ -40,7 +40,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags,
     ret_attr->ino = 0;
     r = tree_lookup(tree, parent, name, ret_attr, err);
     if (r == 0)
-        r = tree_open(tree, ret_attr->ino, flags & ~O_TRUNC, pid, ret_handle, &opened, &need, err);
+        r = tree_open(tree, ret_attr->ino, flags & ~O_TRUNC, who, ret_handle, &opened, &need, err);
     if (r == TREE_NEED)
         r = err_set(err, EIO, "a user's file that is not at hand");
     if (r < 0 && ret_attr->ino)
@@ -63,7 +63,7 @@ static int command(struct tree *tree, const struct handle *handle, const void *f
         return err_set(err, EINVAL, "a NUL byte is no word");
     buf_append(&words, from, n);
     r = buf_check(&words, err, "the command");
-    return r < 0 ? r : handle->spec->ops->command(tree, &handle->subject, words.data, ret_need, err);
+    return r < 0 ? r : handle->spec->ops->command(tree, handle, words.data, ret_need, err);
 }
 
 int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const void *from, size_t n,
@@ -133,8 +133,8 @@ static bool takes_commands(struct tree *tree, uint64_t ino)
     return node_copy(tree, ino, &spec, &subject) && spec->ops && spec->ops->command;
 }
 
-int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, struct need *ret_need,
-                  struct err *err)
+int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_t size, const struct caller *who,
+                  struct need *ret_need, struct err *err)
 {
     struct handle *opened = NULL;
     struct err ignored = { 0 };
@@ -145,7 +145,7 @@ int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle, int64_
         return r < 0 ? r : truncate_spool(tree, handle->spool, size, err);
     if (takes_commands(tree, ino))
         return 0; /* `echo run > ctl` begins so */
-    r = tree_open(tree, ino, O_WRONLY, 0, &opened, &how, ret_need, err);
+    r = tree_open(tree, ino, O_WRONLY, who, &opened, &how, ret_need, err);
     if (r != 0)
         return r < 0 ? r : err_set(err, EIO, "a user's file that is not at hand");
     r = truncate_spool(tree, opened->spool, size, err);
@@ -194,24 +194,26 @@ static bool is_the_close(const struct handle *handle, pid_t pid)
 {
     if (pid == 0)
         return true;
-    return process_group(pid) == handle->opener && !process_has_open(handle->opener, handle->spool->name, handle->ino);
+    return process_group(pid) == handle->opener.pid &&
+           !process_has_open(handle->opener.pid, handle->spool->name, handle->ino);
 }
 
 int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err)
 {
     struct buf text = BUF_INIT(QUERY_RULE_MAX);
+    struct written written = { .text = &text, .who = &handle->opener };
     char name[TREE_NAME_MAX + 1];
-    int64_t changed_s = 0;
     int taken;
     int r = 0;
 
     if (!handle->spool || !handle->may_write || !is_the_close(handle, pid))
         return 0;
-    taken = take_text(tree, handle->spool, name, &text, &changed_s, err);
+    taken = take_text(tree, handle->spool, name, &text, &written.changed_s, err);
     if (taken > 0) {
+        written.is_draft = process_is_killed(pid);
         r = buf_check(&text, err, "the file");
         if (r == 0)
-            r = spool_commit(tree, handle->spool->dir, name, &text, changed_s, process_is_killed(pid), ret_need, err);
+            r = spool_commit(tree, handle->spool->dir, name, &written, ret_need, err);
     } else if (pid) { /* at the last close whoever wrote a part has been told */
         r = taken;
     }

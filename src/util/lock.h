@@ -23,6 +23,7 @@ enum lock_rank {
     LOCK_API,         /* api: the token */
     LOCK_ENGINE,      /* engine: jobs and buckets */
     LOCK_ENGINE_INDEX,
+    LOCK_STORE_AUDIT, /* store: the end of audit.jsonl */
     LOCK_STORE,       /* store: the database connection */
     LOCK_STORE_ZIP,   /* store: one password zip */
     LOCK_STORE_FILES, /* store: open objects */

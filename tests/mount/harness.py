@@ -166,10 +166,12 @@ class Program:
 
 class Bench:
     """`engine` and `options` are further arguments of the two programs, `prepare` adds to the zoo, `trouble` is a
-    pattern of log lines that are right in this claim, and `mounted` says whether the mount is there from the start."""
+    pattern of log lines that are right in this claim, `mounted` says whether the mount is there from the start, and
+    `is_bounded` leaves budget and reserve as they are for users: claims about other things are not bounded by them."""
 
     def __init__(self, engine: Sequence[str] = (), options: Sequence[str] = (), mounted: bool = True,
-                 prepare: Callable[[Zoo], None] | None = None, trouble: str | None = None) -> None:
+                 prepare: Callable[[Zoo], None] | None = None, trouble: str | None = None,
+                 is_bounded: bool = False) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="mq-", dir="/tmp"))  # short: Unix sockets have 108 bytes
         self.root = self.directory / "mnt"
         self.state = self.directory / "state"
@@ -182,7 +184,7 @@ class Bench:
         self.zoo = Zoo(self.directory / "zoo")
         if prepare:
             prepare(self.zoo)
-        self.options = list(options)
+        self.options = [*([] if is_bounded else ["budget=unlimited:unlimited", "reserve=0"]), *options]
         self.credentials = dict(CREDENTIALS)
         self.engine_arguments = list(engine)
         self.program: Program | None = None

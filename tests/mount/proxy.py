@@ -294,6 +294,10 @@ class Proxy:
         with self._lock:
             return [call for call in self._calls if not routes or call.route in routes]
 
+    def asked(self) -> list[Call]:
+        """Calls for somebody's sake: without token and quotas, which a mount asks for by itself."""
+        return [call for call in self.calls() if call.route not in ("token", "quotas")]
+
     def paid(self) -> list[str]:
         """Every unit of quota that the service may have charged, in order: "hunt", "exact" or a hash."""
         return [unit for call in self.calls(*PAID_ROUTES) if call.may_be_charged for unit in call.units]

@@ -17,15 +17,17 @@ def unauthorized(bench: Bench) -> None:
     assert "unauthorized" in bench.read("status"), bench.read("status")
 
 
-@claim
+@claim(mounted=False)
 def an_unknown_client_is_ekeyrejected(bench: Bench) -> None:
     bench.proxy.fail("token", UNKNOWN_CLIENT)
+    bench.mount()
     unauthorized(bench)
 
 
-@claim
+@claim(mounted=False)
 def a_wrong_secret_is_ekeyrejected(bench: Bench) -> None:
     bench.proxy.fail("token", WRONG_SECRET)
+    bench.mount()
     unauthorized(bench)
     same(read_error(bench.sample("pe32")), "EKEYREJECTED", "a sample")
     same(bench.proxy.paid(), [])
@@ -40,9 +42,10 @@ def the_engine_itself_refuses_a_wrong_secret(bench: Bench) -> None:
     assert OTHER_SECRET not in (bench.logs / "malqueryfs.log").read_text()
 
 
-@claim
+@claim(mounted=False)
 def a_rule_is_not_lost_when_the_credentials_are_refused(bench: Bench) -> None:
     bench.proxy.fail("token", WRONG_SECRET)
+    bench.mount()
     result = bench.submit("wiper", ELF_FILES, ok=False)
     assert result.returncode and "Key was rejected" in result.stderr, result
     same(bench.read("hunts/wiper.yar"), ELF_FILES)
@@ -126,12 +129,13 @@ def a_rate_limit_without_end_is_eagain(bench: Bench) -> None:
     same(bench.proxy.paid(), [])
 
 
-@claim
+@claim(mounted=False)
 def credentials_follow_no_redirect_to_a_stranger(bench: Bench) -> None:
     stranger = Proxy("unix:/nowhere")
     try:
         redirect = answer(308, Location=f"{stranger.url}/oauth2/token", X_Cs_Region="nowhere")
         bench.proxy.fail("token", redirect)
+        bench.mount()
         assert read_error(bench.root / "quotas"), "quotas were read through a redirect"
         same([str(call) for call in stranger.calls()], [], "calls to the stranger")
         assert len(bench.proxy.calls("token")) <= 10, "redirects are not followed for ever"

@@ -20,11 +20,12 @@ static int64_t size_of(struct tree_bench *bench)
 static struct handle *open_it(struct tree_bench *bench)
 {
     struct handle *handle = NULL;
+    const struct caller nobody = { .program = "" };
     struct tree_open opened;
     struct need need;
     struct err err = { 0 };
 
-    assert_int_equal(tree_open(bench->tree, events_ino(bench), 0, 0, &handle, &opened, &need, &err), 0);
+    assert_int_equal(tree_open(bench->tree, events_ino(bench), 0, &nobody, &handle, &opened, &need, &err), 0);
     assert_true(opened.is_live);
     return handle;
 }
