@@ -239,7 +239,7 @@ class Proxy:
     """Listens on `url` from the start; down() and up() take the service away and give it back on the same port."""
 
     def __init__(self, engine_url: str) -> None:
-        self._engine_url = engine_url
+        self.engine_url = engine_url
         self._lock = threading.Lock()
         self._calls: list[Call] = []
         self._faults: dict[str, list[tuple[Fault, int | None]]] = {}
@@ -317,7 +317,7 @@ class Proxy:
             return fault
 
     def _forward(self, call: Call) -> Reply:
-        connection = EngineConnection(self._engine_url)
+        connection = EngineConnection(self.engine_url)
         try:
             headers = {name: value for name, value in call.headers.items() if name.lower() not in HOP_HEADERS}
             target = f"{call.path}?{call.query}" if call.query else call.path
