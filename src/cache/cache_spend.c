@@ -57,10 +57,10 @@ static int refuse_month(struct cache *cache, const struct store_spend *spend, co
     if (spend->n <= left)
         return err_set(err, EDQUOT,
                        "%lld %s, and of the %lld that the month's quota leaves %lld are kept (-o reserve=%d)",
-                       (long long)spend->n, cost_names[spend->cost], (long long)left, (long long)month->reserve,
-                       cache->config.reserve_percent);
+                       (long long)spend->n, cost_noun(spend->cost, spend->n), (long long)left,
+                       (long long)month->reserve, cache->config.reserve_percent);
     return err_set(err, EDQUOT, "%lld %s, and %lld of the month's quota of %lld are left until %s", (long long)spend->n,
-                   cost_names[spend->cost], (long long)left, (long long)month->limit, quotas.refresh_time);
+                   cost_noun(spend->cost, spend->n), (long long)left, (long long)month->limit, quotas.refresh_time);
 }
 
 int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int64_t *ret_row, struct err *err)

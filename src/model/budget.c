@@ -7,6 +7,13 @@
 
 const char *const cost_names[COSTS] = { [COST_DOWNLOADS] = "downloads", [COST_HUNTS] = "hunts" };
 
+const char *cost_noun(enum cost cost, int64_t n)
+{
+    static const char *const one[COSTS] = { [COST_DOWNLOADS] = "download", [COST_HUNTS] = "hunt" };
+
+    return n == 1 ? one[cost] : cost_names[cost];
+}
+
 static const char unlimited[] = "unlimited";
 
 enum { PART_MAX = 31, SHOWN_MAX = 40 };

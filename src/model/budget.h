@@ -17,6 +17,9 @@ enum cost { COST_DOWNLOADS, COST_HUNTS, COSTS };
 
 extern const char *const cost_names[COSTS]; /* "downloads", "hunts" */
 
+/* "download" for one, "downloads" else. */
+const char *cost_noun(enum cost cost, int64_t n);
+
 #define BUDGET_UNLIMITED INT64_MAX
 
 enum { BUDGET_MAX = 1000000000 }; /* the most that can be set or added at once */

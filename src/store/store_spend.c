@@ -168,7 +168,7 @@ static int take_locked(struct store *store, const struct store_spend *spend, str
         return r;
     if (left < spend->n)
         return err_set(err, EDQUOT, "%lld %s, and the budget has %lld: `echo %s+%lld > budget` allows more",
-                       (long long)spend->n, cost_names[spend->cost], (long long)left, cost_words[spend->cost],
+                       (long long)spend->n, cost_noun(spend->cost, spend->n), (long long)left, cost_words[spend->cost],
                        (long long)(spend->n - left));
     store_query_int(&query, spend->cost);
     store_query_int(&query, spend->n);

@@ -20,8 +20,8 @@ def fresh_files(bench: Bench, since: float) -> Iterator[Path]:
     """What was written since, but for the zoo, which is the engine's and plain."""
     for place in PLACES:
         for directory, below, names in os.walk(place):
-            below[:] = [name for name in below if not os.path.ismount(Path(directory, name))
-                        and Path(directory, name) != bench.zoo.directory]
+            below[:] = [name for name in below if Path(directory, name) not in (bench.root, bench.zoo.directory)
+                        and (not name.startswith("mq-") or name == bench.directory.name)]  # other benches run beside us
             for name in names:
                 path = Path(directory, name)
                 try:
