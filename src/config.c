@@ -154,7 +154,7 @@ int config_load(int argc, char **argv, struct config *config, struct err *err)
         return EXIT_USAGE;
     if (config->help || config->version || config->dump_options || config->dump_tree)
         return 0;
-    if (!config->mountpoint[0] && !config->check) {
+    if (!config->mountpoint[0] && !config->check && !config->rotate_key) {
         (void)err_set(err, EINVAL, "no mountpoint; see malqueryfs --help"); /* the exit code says it */
         return EXIT_USAGE;
     }

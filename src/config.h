@@ -33,6 +33,7 @@ struct config {
     bool foreground;
     bool debug;
     bool check;
+    bool rotate_key;
     bool help;
     bool version;
     bool dump_options;
@@ -54,6 +55,9 @@ struct config {
     char budget[CONFIG_TEXT_MAX]; /* "": as it is */
     int reserve_percent;
     char deny[CONFIG_TEXT_MAX]; /* "-": nothing was said */
+    int cache;                  /* enum store_kind */
+    int64_t cache_size;         /* bytes */
+    int64_t memory_size;
     bool yara_check;
     bool resubmit;
     int transport;  /* 0 raw, 1 zip */

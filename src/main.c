@@ -121,9 +121,19 @@ static int set_budget(struct program *program, struct err *err)
     return store_budget_say(program->store, program->config.budget, &said, err) < 0 ? EXIT_STATE : 0;
 }
 
+static struct store_config store_config_of(const struct config *config)
+{
+    return (struct store_config){ .state_dir = config->state_dir,
+                                  .cache_dir = config->cache_dir,
+                                  .kind = (enum store_kind)config->cache,
+                                  .cache_bytes = config->cache_size,
+                                  .memory_bytes = config->memory_size };
+}
+
 static int start_files(struct program *program, struct err *err)
 {
     struct config *config = &program->config;
+    struct store_config store_config = store_config_of(config);
     bool is_local = config->local_dir[0];
     struct budget first = { .left = { FIRST_DOWNLOADS, FIRST_HUNTS } };
     int code;
@@ -131,8 +141,7 @@ static int start_files(struct program *program, struct err *err)
     if (is_local) /* the samples are the user's own */
         first = (struct budget){ .left = { BUDGET_UNLIMITED, BUDGET_UNLIMITED } };
 
-    if (store_new(&(struct store_config){ .state_dir = config->state_dir, .cache_dir = config->cache_dir },
-                  &program->store, err) < 0)
+    if (store_new(&store_config, &program->store, err) < 0)
         return EXIT_STATE;
     if (cache_new(
             &(struct cache_config){
@@ -259,6 +268,25 @@ static int check(struct program *program, struct err *err)
     return 0;
 }
 
+/* --rotate-key: what it came to, in a line. */
+static int rotate_key(struct program *program, struct err *err)
+{
+    struct store_rotated rotated;
+    struct store_config store_config;
+    int code = prepare(program, err);
+
+    if (code)
+        return code;
+    store_config = store_config_of(&program->config);
+    if (store_rotate(&store_config, &rotated, err) < 0)
+        return EXIT_STATE;
+    (void)printf("sealed %lld with a new key, %lld had it already, %lld were damaged and set aside\n"
+                 "the old key is gone: copies of this cache elsewhere cannot be opened any more\n",
+                 (long long)rotated.n_sealed, (long long)rotated.n_before,
+                 (long long)rotated.n_damaged); /* a broken pipe is the reader's wish */
+    return 0;
+}
+
 /* The parent's half of going to the background: the exit code that the child sends, 0 when the mount answers. */
 static int wait_for_child(int fd)
 {
@@ -343,6 +371,10 @@ int main(int argc, char **argv)
         api_free(program.api);
         program.api = NULL;
         local_stop(&program.local);
+    } else if (program.config.rotate_key) {
+        code = rotate_key(&program, &err);
+        if (code)
+            (void)complain(&err, code); /* as above */
     } else {
         code = start(&program, &err);
     }

@@ -13,7 +13,10 @@ enum option_kind {
     KIND_TEXT,    /* at most `max` bytes */
     KIND_CHOICE,  /* one of the words of `value`; an int, its place among them */
     KIND_PERCENT, /* an int from 0 to 100, with or without the sign */
+    KIND_BYTES,   /* "8G", "500M"; an int64_t from `min` to BYTES_MAX */
 };
+
+#define BYTES_MAX (16 * TIB)
 
 enum option_place {
     PLACE_ARGUMENT = 1, /* -x, --name */
@@ -27,6 +30,7 @@ struct option_row {
     enum option_place place;
     size_t at;
     size_t max;
+    int64_t min; /* of a size */
     const char *fallback;
     const char *value; /* how the value is called in --help; of a choice: "one|other" */
     const char *help;
@@ -44,6 +48,8 @@ static const struct option_row rows[] = {
       .help = "start a private malqueryd over DIR and mount that: no account needed" },
     { .name = "check", .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(check),
       .help = "ask for a token and the quotas, print them, do not mount" },
+    { .name = "rotate-key", .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(rotate_key),
+      .help = "seal the cache of the profile with a new key, do not mount" },
     { .name = "help", .letter = 'h', .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(help), .help = "this text" },
     { .name = "version", .letter = 'V', .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(version), .help = "the version" },
     { .name = "dump-options", .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(dump_options),
@@ -65,6 +71,12 @@ static const struct option_row rows[] = {
       .help = "where requests and results are kept; default ~/.local/state/malqueryfs" },
     { .name = "cache_dir", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(cache_dir), .fallback = "", .value = "DIR",
       .help = "where sealed samples are kept; default ~/.cache/malqueryfs" },
+    { .name = "cache", .kind = KIND_CHOICE, .place = PLACE_MOUNT, AT(cache), .fallback = "sealed",
+      .value = "sealed|plain|memory", .help = "how new samples are kept: encrypted, as they are, or on no disk at all" },
+    { .name = "cache_size", .kind = KIND_BYTES, .place = PLACE_MOUNT, AT(cache_size), .min = MIB, .fallback = "8G",
+      .value = "SIZE", .help = "what the cache on disk may take; what was used longest ago goes first" },
+    { .name = "memory_size", .kind = KIND_BYTES, .place = PLACE_MOUNT, AT(memory_size), .min = MIB, .fallback = "512M",
+      .value = "SIZE", .help = "the same for cache=memory" },
     { .name = "proxy", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(proxy), .fallback = "", .value = "URL",
       .help = "proxy; default: what https_proxy and no_proxy say" },
     { .name = "ca_file", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(ca_file), .fallback = "", .value = "FILE",
@@ -143,6 +155,17 @@ static int set_percent(const struct option_row *row, const char *value, int *ret
     return 0;
 }
 
+static int set_bytes(const struct option_row *row, const char *value, int64_t *ret_bytes, struct err *err)
+{
+    uint64_t bytes = 0;
+
+    if (!value || !text_parse_bytes(value, BYTES_MAX, &bytes) || (int64_t)bytes < row->min)
+        return err_set(err, EINVAL, "option '%s' is a size of at least %lld bytes, like 500M or 8G", row->name,
+                       (long long)row->min);
+    *ret_bytes = (int64_t)bytes;
+    return 0;
+}
+
 static int set_row(const struct option_row *row, const char *value, struct config *config, struct err *err)
 {
     void *at = (char *)config + row->at;
@@ -167,6 +190,8 @@ static int set_row(const struct option_row *row, const char *value, struct confi
         return set_choice(row, value, at, err);
     case KIND_PERCENT:
         return set_percent(row, value, at, err);
+    case KIND_BYTES:
+        return set_bytes(row, value, at, err);
     }
     return 0;
 }
@@ -313,7 +338,8 @@ void options_help(FILE *out)
 {
     (void)fputs("usage: malqueryfs [options] MOUNTPOINT\n"
                 "       malqueryfs --local DIR MOUNTPOINT\n"
-                "       malqueryfs --check [options]\n\n"
+                "       malqueryfs --check [options]\n"
+                "       malqueryfs --rotate-key [options]\n\n"
                 "Credentials: FALCON_CLIENT_ID and FALCON_CLIENT_SECRET in the environment, or client_id and\n"
                 "client_secret in ~/.config/malqueryfs/config.ini; never on the command line.\n\n",
                 out); /* as below */

@@ -122,8 +122,7 @@ static int sort_out(struct cache *cache, struct submission *sub, int64_t *ret_by
 /* The whole batch or nothing, and before anything is spent: so many at a time, room for archive and samples. */
 static int check_batch(struct cache *cache, const struct submission *sub, int64_t bytes, struct err *err)
 {
-    int64_t total = 0;
-    int64_t room = 0;
+    int64_t room;
     int r;
 
     if (sub->n_to_fetch == 0)
@@ -131,9 +130,11 @@ static int check_batch(struct cache *cache, const struct submission *sub, int64_
     if (sub->n_to_fetch > API_MULTI_MAX)
         return err_set(err, EINVAL, "%zu samples to download: at most %d at a time, so split the list or `fetch N`",
                        sub->n_to_fetch, API_MULTI_MAX);
-    r = store_disk(cache->store, &total, &room, err);
-    if (r == 0 && room / 2 < bytes)
-        return err_set(err, ENOSPC, "no room for %lld bytes and their archive in the cache", (long long)bytes);
+    if (__builtin_mul_overflow(bytes, 2, &room))
+        return err_set(err, EFBIG, "more bytes than can be counted");
+    r = cache_room_take(cache, room, err);
+    if (r == 0)
+        cache_room_give(cache, room); /* they may be hours away: it is taken again when they come */
     return r;
 }
 

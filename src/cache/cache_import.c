@@ -127,6 +127,23 @@ static bool is_complete(struct cache *cache, const struct batch *batch)
     return true;
 }
 
+/* Of the samples that will come, as far as it is known. */
+static int64_t bytes_missing(struct cache *cache, const struct batch *batch)
+{
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < batch->n; i++) {
+        struct store_sample known;
+        struct err ignored = { 0 };
+
+        if (!batch->known_missing[i] && !store_object_exists(cache->store, &batch->items[i].digest) &&
+            store_sample_get(cache->store, &batch->items[i].digest, &known, &ignored) == 0 &&
+            known.sample.size_bytes > 0 && __builtin_add_overflow(bytes, known.sample.size_bytes, &bytes))
+            return 0; /* nobody has so much room, and they are paid for */
+    }
+    return bytes;
+}
+
 /* From the archive that is here; fetched, and fetched once more when not all came out of it: that is free, and the
  * fault may be that of the way. */
 static int bring(struct cache *cache, const struct request_id *id, struct batch *batch, struct err *err)
@@ -148,15 +165,15 @@ static int note_samples(struct cache *cache, const struct batch *batch, struct e
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < batch->n; i++) {
-        cleanup_(store_object_unrefp) struct store_object *object = NULL;
         struct store_sample known;
+        int64_t size = 0;
 
-        r = store_object_open(cache->store, &batch->items[i].digest, &object, err);
+        r = store_object_look(cache->store, &batch->items[i].digest, &size, err);
         if (r == 0)
             r = store_sample_get(cache->store, &batch->items[i].digest, &known, err);
         if (r != 0)
             continue; /* not here, or nothing is known of it */
-        r = cache_correct_size(cache, &known, store_object_size(object), err);
+        r = cache_correct_size(cache, &known, size, err);
         if (r == 0)
             r = store_sample_put_error(cache->store, &batch->items[i].digest, NULL, err);
     }
@@ -237,6 +254,23 @@ static bool is_odd(int r)
     return r == API_ABSENT || r == -EPROTO || r == -EBADMSG || r == -EFBIG;
 }
 
+/* It is paid for, so it comes in any case; what is too much then goes afterwards. */
+static int bring_with_room(struct cache *cache, const struct request_id *id, struct batch *batch, struct err *err)
+{
+    enum { ARCHIVE_AND_SAMPLES = 2 };
+    struct err ignored = { 0 };
+    int64_t bytes = bytes_missing(cache, batch);
+    int64_t room;
+    int r;
+
+    if (__builtin_mul_overflow(bytes, ARCHIVE_AND_SAMPLES, &room) || cache_room_take(cache, room, &ignored) < 0)
+        room = -1;
+    r = bring(cache, id, batch, err);
+    if (room >= 0)
+        cache_room_give(cache, room);
+    return r;
+}
+
 static int import(struct cache *cache, const struct request_id *id, struct err *err)
 {
     struct batch batch = { 0 };
@@ -254,7 +288,7 @@ static int import(struct cache *cache, const struct request_id *id, struct err *
         __atomic_store_n(&cache->progress.n_done, 0, __ATOMIC_RELAXED);
         lock_release(&cache->lock);
         n_local = count_local(cache, &batch);
-        r = bring(cache, id, &batch, err);
+        r = bring_with_room(cache, id, &batch, err);
         cache_count(cache, &cache->health.n_downloads, count_local(cache, &batch) - n_local);
     }
     if (r == API_ABSENT)

@@ -92,6 +92,12 @@ CHECKED int cache_download_one(struct cache *cache, const struct digest *digest,
 /* Waits while a multi-download that is under way may bring the sample. 0: none does any more. */
 CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest, struct err *err);
 
+/* ---- room (cache_room.c) ---- */
+
+/* store_room_take() and store_room_give(); what was evicted for it is told as events. */
+CHECKED int cache_room_take(struct cache *cache, int64_t n_bytes, struct err *err);
+void cache_room_give(struct cache *cache, int64_t n_bytes);
+
 /* ---- what they bring (cache_import.c) ---- */
 
 /* The service failed a multi-download, or denies it: nothing more will come. */

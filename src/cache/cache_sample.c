@@ -7,8 +7,6 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-enum { CACHE_ROOM_BYTES = 1024 * 1024 }; /* kept free beside the sample, for the database */
-
 /* Bytes on their way from the service into a sealed object. */
 struct intake {
     struct store_writer *writer;
@@ -34,18 +32,6 @@ static int refuse_gone(struct cache *cache, const struct digest *digest, struct 
     if (r < 0)
         return r;
     return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
-}
-
-/* What must not happen after the money is spent: no room for the bytes. */
-static int check_room(struct cache *cache, const struct store_sample *known, struct err *err)
-{
-    int64_t total = 0;
-    int64_t left = 0;
-    int r = store_disk(cache->store, &total, &left, err);
-
-    if (r == 0 && left < known->sample.size_bytes + CACHE_ROOM_BYTES)
-        return err_set(err, ENOSPC, "no room for %lld bytes in the cache", (long long)known->sample.size_bytes);
-    return r;
 }
 
 /* Metadata with a wrong size: the bytes have the right digest, so they are right and it is not. */
@@ -98,14 +84,16 @@ static int download(struct cache *cache, const struct digest *digest, const stru
                                        .digest = digest,
                                        .who = who };
     int64_t row = 0;
-    int r = check_room(cache, known, err);
+    int64_t size = known->sample.size_bytes > 0 ? known->sample.size_bytes : 0;
+    int r = cache_room_take(cache, size, err); /* before the money is spent */
 
-    if (r == 0)
-        r = cache_spend_begin(cache, &spend, &row, err);
     if (r < 0)
         return r;
-    r = cache->config.is_zip_transport ? cache_download_one(cache, digest, row, err)
-                                       : download_bytes(cache, digest, known, row, err);
+    r = cache_spend_begin(cache, &spend, &row, err);
+    if (r == 0)
+        r = cache->config.is_zip_transport ? cache_download_one(cache, digest, row, err)
+                                           : download_bytes(cache, digest, known, row, err);
+    cache_room_give(cache, size);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);
     return r < 0 ? err_wrap(err, "sample %s", digest_short(digest).s) : 0;

@@ -462,14 +462,16 @@ static void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     enum { BLOCK = 4096 };
     struct tree_statfs usage;
+    int64_t unused;
     struct statvfs st = { .f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = TREE_NAME_MAX };
 
     (void)ino;
     tree_statfs(fs_of(req)->tree, &usage);
+    unused = usage.bytes_total - usage.bytes_used;
     st.f_blocks = (fsblkcnt_t)((usage.bytes_total + BLOCK - 1) / BLOCK);
-    st.f_bfree = (fsblkcnt_t)(usage.bytes_free / BLOCK);
-    st.f_bavail = st.f_bfree;
-    st.f_files = (fsfilcnt_t)usage.downloads_limit; /* df -i shows the month's downloads */
+    st.f_bfree = (fsblkcnt_t)(unused > 0 ? unused / BLOCK : 0);
+    st.f_bavail = (fsblkcnt_t)(usage.bytes_free / BLOCK); /* less, when others have filled the disk */
+    st.f_files = (fsfilcnt_t)usage.downloads_limit;       /* df -i shows the month's downloads */
     st.f_ffree = (fsfilcnt_t)(usage.downloads_left > 0 ? usage.downloads_left : 0);
     st.f_favail = st.f_ffree;
     (void)fuse_reply_statfs(req, &st); /* fails only when the caller is gone */

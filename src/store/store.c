@@ -1,30 +1,45 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "store/store_files.h"
 #include "store/store_internal.h"
 #include "store/store_key.h"
+
+/* ---- the state ---- */
 
 CHECKED static int open_state(struct store *store, const char *dir, struct err *err)
 {
     char path[PATH_MAX];
     int r;
 
-    r = store_files_make_path(dir, &store->state_fd, err);
-    if (r < 0)
-        return r;
-    r = store_key_open(store->state_fd, dir, &store->key, err);
-    if (r < 0)
-        return r;
     if (snprintf(path, sizeof path, "%s/state.db", dir) >= (int)sizeof path)
         return err_set(err, ENAMETOOLONG, "the path of the state directory is too long");
     r = store_db_open(&store->db, store->state_fd, path, err);
     return r < 0 ? r : store_audit_open(store, err);
 }
 
-CHECKED static int open_cache(struct store *store, const char *dir, struct err *err)
+/* ---- the cache and its keys ---- */
+
+/* A mount shares the lock, a change of the key has it alone. Nobody ever removes this file. */
+CHECKED static int lock_cache(struct store *store, bool is_alone, struct err *err)
+{
+    int r;
+
+    store->in_use_fd = openat(store->cache_fd, STORE_IN_USE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (store->in_use_fd < 0)
+        return err_sys(err, "open '%s' in the cache", STORE_IN_USE_NAME);
+    r = store_files_lock_part(store->in_use_fd, STORE_FILES_FIRST, !is_alone, STORE_FILES_TRY, err);
+    if (r == STORE_BUSY)
+        return err_set(err, EBUSY, "%s",
+                       is_alone ? "the cache is in use: unmount first" : "the key of the cache is being changed");
+    return r;
+}
+
+CHECKED static int open_cache(struct store *store, const char *dir, bool is_alone, struct err *err)
 {
     struct {
         const char *name;
@@ -35,23 +50,86 @@ CHECKED static int open_cache(struct store *store, const char *dir, struct err *
         { "locks", &store->locks_fd },
         { "damaged", &store->damaged_fd },
     };
-    int r;
+    int r = lock_cache(store, is_alone, err);
 
-    r = store_files_make_path(dir, &store->cache_fd, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
         r = store_files_make_dir(store->cache_fd, parts[i].name, parts[i].fd, err);
-        if (r < 0)
-            return err_wrap(err, "'%s'", dir);
-    }
+    if (r < 0)
+        return err_wrap(err, "'%s'", dir);
     store_files_sweep(store->tmp_fd);
     store_files_sweep(store->locks_fd);
-    r = store_object_scan(store, err);
-    return r < 0 ? r : store_key_bind(store->cache_fd, dir, store->key, store->used_bytes > 0, err);
+    return store_room_scan(store, err);
 }
 
-int store_new(const struct store_config *config, struct store **ret_store, struct err *err)
+/* A change of the key that was interrupted after its last object: the new key only lacks its name. */
+CHECKED static int finish_change(struct store *store, const struct store_key_prints *prints, struct err *err)
+{
+    uint8_t print[STORE_KEY_PRINT_BYTES];
+    int r;
+
+    if (prints->n != 1 || !store->keys[1])
+        return 0;
+    r = store_seal_fingerprint(store->keys[1], print, err);
+    if (r < 0 || memcmp(print, prints->bytes[0], sizeof print) != 0)
+        return r;
+    secret_free(steal_ptr(&store->keys[1]));
+    return store_key_adopt_next(store->state_fd, err);
+}
+
+/* The prints are read before the key: who leaves a print has made its key before. */
+CHECKED static int open_keys(struct store *store, const struct store_config *config, struct err *err)
+{
+    struct store_key_prints prints;
+    int r = store_key_prints(store->cache_fd, config->cache_dir, &prints, err);
+
+    if (r == 0)
+        r = store_key_open_next(store->state_fd, config->state_dir, &store->keys[1], err);
+    if (r >= 0) /* STORE_ABSENT: it is not being changed */
+        r = finish_change(store, &prints, err);
+    if (r < 0)
+        return r;
+    if (prints.n > 0 && !store_key_exists(store->state_fd))
+        return err_set(err, EINVAL,
+                       "the key of the cache is gone: put 'seal.key' back into '%s', or move '%s' away to start a new "
+                       "cache (its samples are remote again then)",
+                       config->state_dir, config->cache_dir);
+    r = store_key_open(store->state_fd, config->state_dir, &store->keys[0], err);
+    return r < 0 ? r
+                 : store_key_bind(store->cache_fd, config->cache_dir, store->keys,
+                                  store->counts[STORE_SEALED].bytes > 0, &store->seal_key, err);
+}
+
+/* Nobody else ever has it, so nothing that was swapped out can be read afterwards. */
+CHECKED static int make_memory_key(struct store *store, struct err *err)
+{
+    char bytes[SEAL_KEY_BYTES];
+    int r;
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return err_sys(err, "no random bytes");
+    r = secret_new(bytes, sizeof bytes, &store->memory_key, err);
+    secret_wipe(bytes, sizeof bytes);
+    return r;
+}
+
+/* ---- all of it ---- */
+
+CHECKED static int open_all(struct store *store, const struct store_config *config, bool is_alone, struct err *err)
+{
+    int r = store_files_make_path(config->state_dir, &store->state_fd, err);
+
+    if (r == 0)
+        r = store_files_make_path(config->cache_dir, &store->cache_fd, err);
+    if (r == 0)
+        r = open_cache(store, config->cache_dir, is_alone, err);
+    if (r == 0)
+        r = open_keys(store, config, err);
+    if (r == 0)
+        r = make_memory_key(store, err);
+    return r < 0 ? r : open_state(store, config->state_dir, err);
+}
+
+int store_open(const struct store_config *config, bool is_alone, struct store **ret_store, struct err *err)
 {
     cleanup_(store_freep) struct store *store = calloc(1, sizeof *store);
     int r;
@@ -59,33 +137,27 @@ int store_new(const struct store_config *config, struct store **ret_store, struc
     if (!store)
         return err_set(err, ENOMEM, "no memory for the store");
     store->state_fd = store->cache_fd = store->archives_fd = store->tmp_fd = store->locks_fd = store->damaged_fd =
-        store->audit_fd = -1;
+        store->audit_fd = store->in_use_fd = -1;
     lock_init(&store->audit, LOCK_STORE_AUDIT);
+    store->kind = config->kind;
+    store->cache_bytes = config->cache_bytes;
+    store->memory_bytes = config->memory_bytes;
     lock_init(&store->db.lock, LOCK_STORE);
     lock_init(&store->files, LOCK_STORE_FILES);
 
     store->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     if (!store->cipher)
         return err_set(err, ENOSYS, "this OpenSSL has no AES-256-GCM");
-    r = open_state(store, config->state_dir, err);
-    if (r < 0)
-        return r;
-    r = open_cache(store, config->cache_dir, err);
+    r = open_all(store, config, is_alone, err);
     if (r < 0)
         return r;
     *ret_store = steal_ptr(&store);
     return 0;
 }
 
-int store_disk(struct store *store, int64_t *ret_total, int64_t *ret_free, struct err *err)
+int store_new(const struct store_config *config, struct store **ret_store, struct err *err)
 {
-    struct statvfs st;
-
-    if (fstatvfs(store->cache_fd, &st) < 0)
-        return err_sys(err, "size of the cache's disk");
-    *ret_total = (int64_t)st.f_blocks * (int64_t)st.f_frsize;
-    *ret_free = (int64_t)st.f_bavail * (int64_t)st.f_frsize;
-    return 0;
+    return store_open(config, false, ret_store, err);
 }
 
 void store_free(struct store *store)
@@ -96,8 +168,12 @@ void store_free(struct store *store)
     store_db_close(&store->db);
     map_done(&store->zips);
     map_done(&store->objects);
-    secret_free(store->key);
+    store_place_memory_done(store);
+    for (size_t i = 0; i < STORE_KEYS_MAX; i++)
+        secret_free(store->keys[i]);
+    secret_free(store->memory_key);
     EVP_CIPHER_free(store->cipher);
+    closep(&store->in_use_fd);
     closep(&store->damaged_fd);
     closep(&store->locks_fd);
     closep(&store->tmp_fd);

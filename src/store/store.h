@@ -1,6 +1,6 @@
 /*
- * store -- what one profile knows and holds on local disk: sample bytes (sealed), metadata, submissions, requests,
- * results.
+ * store -- what one profile knows and holds locally: sample bytes (sealed unless asked otherwise), metadata,
+ * submissions, requests, results.
  *
  * Units      sizes in bytes, times in seconds since the epoch (int64_t).
  * Ownership  what comes back through ret_* is the caller's, until the matching done, unref or free. Arguments are
@@ -33,20 +33,42 @@ enum {
     STORE_CHUNK_BYTES = 128 * 1024
 };
 
+/* How new samples are kept. What is there already is read whatever it is. */
+enum store_kind {
+    STORE_SEALED, /* in files, encrypted */
+    STORE_PLAIN,  /* in files as they are; archives are sealed all the same */
+    STORE_MEMORY, /* in the memory of this process, encrypted, since memory can be swapped out */
+    STORE_KINDS
+};
+
 struct store_config {
     const char *state_dir; /* …/<profile>: state.db and seal.key; made when missing, 0700 */
     const char *cache_dir; /* …/<profile>: objects; made when missing, 0700 */
+    enum store_kind kind;
+    int64_t cache_bytes;  /* what the cache on disk may take; 0: no limit but the disk's */
+    int64_t memory_bytes; /* what STORE_MEMORY may take; 0: no limit */
 };
 
 struct store; /* one profile, shared by all threads */
 
 /* Opens or makes both directories, migrates the database, reads or makes the key (0600; other modes are EACCES). A
- * cache that was sealed with another key is EINVAL. */
+ * cache that was sealed with another key, or whose key is gone, is EINVAL. EBUSY: its key is being changed. */
 CHECKED int store_new(const struct store_config *config, struct store **ret_store, struct err *err);
 void store_free(struct store *store);
 DEFINE_CLEANUP(struct store *, store_free)
 
-/* ---- objects: sealed sample bytes, one file per digest (the format is in docs: src/store/SEALED.md) ---- */
+/*
+ * Gives the cache of a profile a new key and seals everything in it again. Whatever ends it, also kill -9, everything
+ * stays readable, and the next call goes on from there. EBUSY: a mount has the cache open.
+ */
+struct store_rotated {
+    int64_t n_sealed;  /* with the new key by this call */
+    int64_t n_before;  /* were already */
+    int64_t n_damaged; /* set aside */
+};
+CHECKED int store_rotate(const struct store_config *config, struct store_rotated *ret_rotated, struct err *err);
+
+/* ---- objects: the bytes of samples, by digest (the formats are in src/store/SEALED.md) ---- */
 
 struct store_object; /* one verified, immutable object; reference counted, holds one descriptor */
 
@@ -66,7 +88,10 @@ int64_t store_object_size(const struct store_object *object);
 CHECKED int store_object_read(struct store_object *object, int64_t offset, void *to, size_t n, size_t *ret_n,
                               struct err *err);
 
-/* True when the object is on disk (one stat, nothing is opened or verified). */
+/* The size of a sample that is local, without opening it for good: does not count as use. STORE_ABSENT likewise. */
+CHECKED int store_object_look(struct store *store, const struct digest *digest, int64_t *ret_bytes, struct err *err);
+
+/* True when the object is local (nothing is opened or verified). */
 bool store_object_exists(struct store *store, const struct digest *digest);
 
 /*
@@ -106,14 +131,46 @@ void store_digest_unlock(int fd);
 typedef int store_digest_each(void *closure, const struct digest *digest);
 CHECKED int store_object_list(struct store *store, store_digest_each *each, void *closure, struct err *err);
 
-/*
- * Sealed bytes on disk, archives too, and number of local samples, from a scan at start; since then only our own
- * changes count.
- */
-void store_object_usage(struct store *store, int64_t *ret_bytes, int64_t *ret_n);
+/* ---- room: limits and eviction ---- */
 
-/* The disk that has the cache: its size and what is free for us, in bytes. */
-CHECKED int store_disk(struct store *store, int64_t *ret_total, int64_t *ret_free, struct err *err);
+enum {
+    STORE_DISK_FREE_PERCENT = 5, /* of the disk that the cache leaves to others */
+    STORE_UNREAD_KEEP_S = 60,    /* what came and was not opened yet stays so long: somebody waits for it */
+    STORE_EVICTED_MAX = 256,     /* evictions that are remembered until they are taken; the others only count */
+};
+
+/*
+ * Makes sure that `n_bytes` of a sample will fit, and keeps the room for the caller until store_room_give(). Evicts
+ * what is needed for that: archives first, then samples, the least recently used first; never what somebody has open,
+ * in this process or another. ENOSPC when that would not be enough: nothing is evicted then.
+ */
+CHECKED int store_room_take(struct store *store, int64_t n_bytes, struct err *err);
+
+/* Gives it back, used or not; evicts when more came than was said. */
+void store_room_give(struct store *store, int64_t n_bytes);
+
+struct store_evicted {
+    struct digest digest;
+    int64_t bytes;
+    bool is_archive; /* the digest is none then */
+};
+
+/* What was evicted since the last call, at most `max`. */
+size_t store_room_evicted(struct store *store, struct store_evicted *ret_evicted, size_t max);
+
+/* What is kept where new samples go: on disk or in memory. */
+struct store_usage {
+    enum store_kind kind;
+    int64_t n_samples;   /* local ones, wherever */
+    int64_t bytes;       /* archives too */
+    int64_t limit_bytes; /* 0: none */
+    int64_t free_bytes;  /* that may come without evicting anything */
+    int64_t n_evictions; /* by this store, since it was opened */
+    int64_t eviction_bytes;
+};
+
+/* Counted, not looked up, unless another process has changed the cache since. */
+void store_room_usage(struct store *store, struct store_usage *ret_usage);
 
 /* ---- archives of multi-downloads: kept as they came, sealed, apart from the samples ---- */
 
@@ -127,6 +184,9 @@ CHECKED int store_archive_begin(struct store *store, const struct request_id *id
 /* STORE_ABSENT: none was kept. */
 CHECKED int store_archive_open(struct store *store, const struct request_id *id, struct store_object **ret_object,
                                struct err *err);
+
+/* Its size, like store_object_look(). */
+CHECKED int store_archive_look(struct store *store, const struct request_id *id, int64_t *ret_bytes, struct err *err);
 
 enum { STORE_UNPACK_MAX = 10 * 1000 };
 

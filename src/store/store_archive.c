@@ -33,3 +33,11 @@ int store_archive_open(struct store *store, const struct request_id *id, struct 
 
     return r < 0 ? r : store_object_open_on(store, SHELF_ARCHIVES, &digest, ret_object, err);
 }
+
+int store_archive_look(struct store *store, const struct request_id *id, int64_t *ret_bytes, struct err *err)
+{
+    struct digest digest;
+    int r = name_of(id, &digest, err);
+
+    return r < 0 ? r : store_object_look_on(store, SHELF_ARCHIVES, &digest, ret_bytes, err);
+}

@@ -4,16 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/store.h"
 #include "util/cleanup.h"
 #include "util/text.h"
 
-enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC, TEMPORARY_MAX = 64 };
 
 static void closedirp(DIR **dir)
 {
@@ -112,19 +114,79 @@ int store_files_pread(int fd, void *to, size_t n, int64_t offset, size_t *ret_n,
     return 0;
 }
 
-int store_files_lock(int fd, enum store_files_wait wait, struct err *err)
+CHECKED static int set_lock(int fd, struct flock lock, enum store_files_wait wait, struct err *err)
 {
-    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     int r;
 
     do
-        r = fcntl(fd, wait == STORE_FILES_WAIT ? F_OFD_SETLKW : F_OFD_SETLK, &whole);
+        r = fcntl(fd, wait == STORE_FILES_WAIT ? F_OFD_SETLKW : F_OFD_SETLK, &lock);
     while (r < 0 && errno == EINTR);
     if (r == 0)
         return 0;
     if (wait == STORE_FILES_TRY && (errno == EAGAIN || errno == EACCES))
         return STORE_BUSY;
     return err_sys(err, "lock");
+}
+
+int store_files_lock(int fd, enum store_files_wait wait, struct err *err)
+{
+    return set_lock(fd, (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET }, wait, err);
+}
+
+int store_files_share(int fd, enum store_files_wait wait, struct err *err)
+{
+    return set_lock(fd, (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET }, wait, err);
+}
+
+int store_files_lock_part(int fd, enum store_files_part part, bool is_shared, enum store_files_wait wait,
+                          struct err *err)
+{
+    const struct flock byte = {
+        .l_type = is_shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET, .l_start = part, .l_len = 1
+    };
+
+    return set_lock(fd, byte, wait, err);
+}
+
+int64_t store_files_now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+    return (int64_t)now.tv_sec * STORE_FILES_S_NS + now.tv_nsec;
+}
+
+CHECKED static int write_new(int dir_fd, const char *name, const void *data, size_t n, struct err *err)
+{
+    cleanup_(closep) int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int r;
+
+    if (fd < 0)
+        return err_sys(err, "make '%s'", name);
+    r = store_files_pwrite(fd, data, n, 0, err);
+    if (r == 0 && fsync(fd) < 0)
+        r = err_sys(err, "sync '%s'", name);
+    return r;
+}
+
+int store_files_put(int dir_fd, const char *name, const void *data, size_t n, enum store_files_put how, struct err *err)
+{
+    struct store_files_random random;
+    char temporary[TEMPORARY_MAX];
+    int r = store_files_random(&random, err);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(temporary, sizeof temporary, "%s.%s", name, random.s); /* names of ours: they fit */
+    r = write_new(dir_fd, temporary, data, n, err);
+    if (r == 0 && how == STORE_FILES_REPLACE && renameat(dir_fd, temporary, dir_fd, name) < 0)
+        r = err_sys(err, "replace '%s'", name);
+    if (r == 0 && how == STORE_FILES_KEEP && linkat(dir_fd, temporary, dir_fd, name, 0) < 0 && errno != EEXIST)
+        r = err_sys(err, "make '%s'", name);
+    (void)unlinkat(dir_fd, temporary, 0); /* it is gone, or a leftover that does no harm */
+    if (r == 0 && fsync(dir_fd) < 0)
+        r = err_sys(err, "sync the directory of '%s'", name);
+    return r;
 }
 
 bool store_files_is_at(int fd, int dir_fd, const char *name)

@@ -25,14 +25,34 @@ CHECKED int store_files_pwrite(int fd, const void *data, size_t n, int64_t offse
 /* Bytes read: fewer than `n` only at the end of the file. */
 CHECKED int store_files_pread(int fd, void *to, size_t n, int64_t offset, size_t *ret_n, struct err *err);
 
-/* An exclusive OFD lock. STORE_BUSY: somebody else has it (only with STORE_FILES_TRY). */
+/* What is locked of a file; a lock of one kind does not meet one of the other. */
+enum store_files_part { STORE_FILES_FIRST, STORE_FILES_SECOND };
+
+/* An exclusive OFD lock of the whole file. STORE_BUSY: somebody else has it (only with STORE_FILES_TRY). */
 CHECKED int store_files_lock(int fd, enum store_files_wait wait, struct err *err);
+
+/* A shared lock, which excludes those above. */
+CHECKED int store_files_share(int fd, enum store_files_wait wait, struct err *err);
+
+/* Exclusive or shared (is_shared), of one part of a file that nobody locks as a whole. */
+CHECKED int store_files_lock_part(int fd, enum store_files_part part, bool is_shared, enum store_files_wait wait,
+                                  struct err *err);
 
 /* True when `name` leads to the file that is open as `fd`. */
 bool store_files_is_at(int fd, int dir_fd, const char *name);
 
 /* Removes every file of a directory that nobody has locked. */
 void store_files_sweep(int dir_fd);
+
+/* Writes a small file in one step: whoever looks sees all of it or what was there before. With STORE_FILES_KEEP what is
+ * there stays, and that is no error. */
+enum store_files_put { STORE_FILES_REPLACE, STORE_FILES_KEEP };
+CHECKED int store_files_put(int dir_fd, const char *name, const void *data, size_t n, enum store_files_put how,
+                            struct err *err);
+
+/* Nanoseconds since the epoch, as files note them. */
+enum { STORE_FILES_S_NS = 1000 * 1000 * 1000 };
+int64_t store_files_now_ns(void);
 
 enum { STORE_FILES_RANDOM_TEXT = 16 };
 struct store_files_random {

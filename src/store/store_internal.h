@@ -10,17 +10,29 @@
 
 #include "store/store.h"
 #include "store/store_db.h"
+#include "store/store_place.h"
+#include "store/store_seal.h"
 #include "util/lock.h"
 #include "util/map.h"
 #include "util/secret.h"
 
-enum { STORE_OBJECT_NAME_MAX = 2 + 1 + 2 + 1 + DIGEST_TEXT }; /* "ab/cd/<sha256>" */
+enum { STORE_KEYS_MAX = 2 }; /* that open one cache: while the key is being changed there are two */
 
-/*
- * The shelves of the cache: directories of the same layout with objects of different kinds. What an object is follows
- * from its shelf, so that an archive is never taken for a sample.
- */
-enum store_shelf { SHELF_SAMPLES, SHELF_ARCHIVES, SHELF_COUNT };
+/* The file of a cache that is locked: its first byte by who has the cache open, the second by who evicts. */
+#define STORE_IN_USE_NAME "in-use"
+
+/* Which copies of plain samples this process has compared with their digests. */
+struct store_verified {
+    struct digest digest;
+    struct store_facts facts;
+};
+enum { STORE_VERIFIED_MAX = 1024 };
+
+/* What is kept of each kind; samples and archives. */
+struct store_count {
+    int64_t bytes;
+    int64_t n_samples;
+};
 
 struct store {
     int state_fd; /* directories; -1 until open */
@@ -29,46 +41,101 @@ struct store {
     int tmp_fd;
     int locks_fd;
     int damaged_fd;
-    struct secret *key; /* SEAL_KEY_BYTES */
-    EVP_CIPHER *cipher; /* AES-256-GCM, looked up once */
+    int in_use_fd;        /* locked: a key is not changed while its cache is open */
+    enum store_kind kind; /* of what is new */
+    int64_t cache_bytes;  /* limits; 0 none */
+    int64_t memory_bytes;
+    struct secret *keys[STORE_KEYS_MAX]; /* those that open what is on disk, SEAL_KEY_BYTES each; NULL at the end */
+    const struct secret *seal_key;       /* the one of them that seals what is new there */
+    struct secret *memory_key;           /* of objects in memory; nobody else ever has it */
+    EVP_CIPHER *cipher;                  /* AES-256-GCM, looked up once */
     struct store_db db;
-    int audit_fd;       /* audit.jsonl, for appending; -1 until open */
-    struct lock audit;  /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
-    struct lock files;  /* rank LOCK_STORE_FILES */
-    struct map objects; /* open objects by digest; guarded by files */
-    int64_t used_bytes; /* size of all sealed files; guarded by files */
-    int64_t n_objects;  /* samples; guarded by files */
-    struct map zips;    /* open password zips by digest; guarded by files */
-    int64_t zip_bytes;  /* their memory; guarded by files */
+    int audit_fd;                                    /* audit.jsonl, for appending; -1 until open */
+    struct lock audit;                               /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
+    struct lock files;                               /* rank LOCK_STORE_FILES */
+    struct map objects;                              /* open objects by digest; guarded by files */
+    struct map memory;                               /* objects in memory by digest; guarded by files */
+    struct store_count counts[STORE_KINDS];          /* guarded by files */
+    int64_t seen_ns;                                 /* the last change of the cache that they have; guarded by files */
+    int64_t reserved_bytes;                          /* room that is taken; guarded by files */
+    struct store_evicted evicted[STORE_EVICTED_MAX]; /* not told yet; guarded by files */
+    size_t n_evicted;
+    int64_t n_evictions; /* since the store was opened; guarded by files */
+    int64_t eviction_bytes;
+    struct store_verified verified[STORE_VERIFIED_MAX]; /* by digest; guarded by files */
+    struct map zips;                                    /* open password zips by digest; guarded by files */
+    int64_t zip_bytes;                                  /* their memory; guarded by files */
 
     int64_t zip_overheads[STORE_ZIP_METHODS]; /* by method; 0 before it is measured; atomic */
 };
 
-struct store_object_name {
-    char s[STORE_OBJECT_NAME_MAX + 1];
+/* An object that is open. */
+struct store_object {
+    struct map_entry entry; /* in store->objects while it is_current; guarded by store->files */
+    struct store *store;
+    struct store_ref ref;
+    struct store_blob blob;
+    int64_t plain_bytes;
+    struct store_seal seal;   /* of the sealed form */
+    struct store_facts facts; /* of the plain form: what it was when it was compared with its digest */
+    unsigned int n_refs;      /* guarded by store->files */
+    bool is_current;          /* neither damaged nor replaced; guarded by store->files */
 };
 
-/* "ab/cd/<sha256>", relative to a shelf. */
-struct store_object_name store_object_name(const struct digest *digest);
+/* An object that is being written. */
+struct store_writer {
+    struct store *store;
+    struct store_ref ref;
+    struct store_blob blob;
+    struct store_seal seal;
+    struct store_seal_stream stream;
+    struct digest_stream *hash; /* NULL: the name is not the digest of the bytes */
+    struct err failed;          /* the first failure: the writer is of no use any more */
+    struct store_facts times;   /* 0: now */
+    int64_t index;              /* of the chunk in `chunk` */
+    size_t n;                   /* bytes in it */
+    uint8_t chunk[SEAL_CHUNK_BYTES];
+};
 
 /* For maps by digest. */
 uint64_t store_object_hash(const struct digest *digest);
 
-/* The directory of a shelf, and the word for what stands there. */
-int store_object_shelf_fd(const struct store *store, enum store_shelf shelf);
+/* The word for what stands on a shelf. */
 const char *store_object_noun(enum store_shelf shelf);
 
-/* store_object_open() and store_writer_begin() for any shelf. */
+/* store_object_open(), store_object_look() and store_writer_begin() for any shelf. */
 CHECKED int store_object_open_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
                                  struct store_object **ret_object, struct err *err);
+CHECKED int store_object_look_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
+                                 int64_t *ret_bytes, struct err *err);
 CHECKED int store_writer_begin_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
                                   struct store_writer **ret_writer, struct err *err);
 
-/* Counts all objects on disk into the usage, once. */
-CHECKED int store_object_scan(struct store *store, struct err *err);
+/* A new object has this name: who opens it gets that one, who has the old one keeps it. */
+void store_object_replaced_locked(struct store *store, const struct digest *digest) REQUIRES(&store->files);
 
-/* An object came (n 1), went (n -1) or was replaced (n 0). */
-void store_object_count_locked(struct store *store, enum store_shelf shelf, int64_t bytes, int n)
+/* Samples of one kind on disk were compared with their digest when they were this. */
+void store_form_plain_note(struct store *store, const struct digest *digest, const struct store_facts *facts);
+
+/* Damaged copies of a sample, "<sha256>.<time>"; removed on the way when `drop`. */
+size_t store_place_disk_damaged(struct store *store, const struct digest *digest, bool drop);
+
+/* Frees what is left in memory. */
+void store_place_memory_done(struct store *store);
+
+/* Where a new object goes. */
+enum store_kind store_kind_for(const struct store *store, enum store_shelf shelf);
+
+/* Opens a store for everyday use, or (is_alone) for changing its key: STORE_BUSY when somebody has it open. */
+CHECKED int store_open(const struct store_config *config, bool is_alone, struct store **ret_store, struct err *err);
+
+/* ---- counts and room (store_room.c) ---- */
+
+/* Counts all objects anew. */
+CHECKED int store_room_scan(struct store *store, struct err *err);
+
+/* An object came (n 1), went (n -1) or was replaced (n 0) by us. */
+void store_room_count_locked(struct store *store, const struct store_ref *ref, int64_t bytes, int n)
     REQUIRES(&store->files);
 
 /* Opens audit.jsonl, or makes it (0600). */
@@ -76,6 +143,15 @@ CHECKED int store_audit_open(struct store *store, struct err *err);
 
 /* Binds uid, pid and program. */
 void store_query_caller(struct store_query *query, const struct caller *who);
+/* Bytes that have to go so that `wanted` more fit; 0 or less: none. */
+struct store_room_facts {
+    int64_t used_bytes;
+    int64_t reserved_bytes;
+    int64_t limit_bytes; /* 0: none */
+    int64_t disk_bytes;  /* 0: not on a disk */
+    int64_t disk_free_bytes;
+};
+int64_t store_room_missing(const struct store_room_facts *facts, int64_t wanted);
 
 /* A digest; the schema sees to its length. */
 void store_query_column_digest(const struct store_query *query, int column, struct digest *ret_digest);

@@ -138,13 +138,13 @@ CHECKED static int measure(const struct store_zip_config *config, int64_t *ret_o
 int store_zip_size(struct store *store, const struct digest *digest, const struct store_zip_config *config,
                    int64_t *ret_size, struct err *err)
 {
-    cleanup_(store_object_unrefp) struct store_object *object = NULL;
     int64_t *kept = &store->zip_overheads[config->method];
     int64_t overhead = __atomic_load_n(kept, __ATOMIC_RELAXED);
+    int64_t bytes = 0;
     int r = check_config(config, err);
 
     if (r == 0)
-        r = store_object_open(store, digest, &object, err);
+        r = store_object_look(store, digest, &bytes, err);
     if (r != 0)
         return r;
     if (overhead == 0) { /* two threads may measure at once, and find the same */
@@ -153,7 +153,7 @@ int store_zip_size(struct store *store, const struct digest *digest, const struc
             return r;
         __atomic_store_n(kept, overhead, __ATOMIC_RELAXED);
     }
-    *ret_size = store_object_size(object) + overhead;
+    *ret_size = bytes + overhead;
     return 0;
 }
 

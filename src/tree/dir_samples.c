@@ -99,19 +99,19 @@ static int provisional(int r, bool is_lookup, struct tree_attr *attr)
 static int attr_sample(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
                        struct need *need, struct err *err)
 {
-    cleanup_(store_object_unrefp) struct store_object *object = NULL;
     struct store_sample sample;
+    int64_t size = 0;
     int r = known(tree, &subject->digest, &sample, need, err);
 
     if (r != 0)
         return provisional(r, is_lookup, attr);
     if (sample.sample.first_seen_s != SAMPLE_NO_DATE)
         attr->mtime_s = sample.sample.first_seen_s;
-    r = store_object_open(tree->store, &subject->digest, &object, err);
+    r = store_object_look(tree->store, &subject->digest, &size, err);
     if (r < 0)
         return r;
     if (r == 0) /* verified bytes know better than metadata */
-        attr->size = store_object_size(object);
+        attr->size = size;
     else if (sample.sample.size_bytes >= 0)
         attr->size = sample.sample.size_bytes;
     else

@@ -3,8 +3,8 @@
  */
 #include "tree/tree_internal.h"
 
-static int open_archive_of(struct tree *tree, const struct subject *subject, struct store_object **ret_object,
-                           struct err *err)
+/* TREE_ABSENT: this is no multi-download. */
+static int request_of(struct tree *tree, const struct subject *subject, struct request_id *ret_id, struct err *err)
 {
     struct view view;
     int r = view_load(tree, subject, &view, err);
@@ -13,37 +13,47 @@ static int open_archive_of(struct tree *tree, const struct subject *subject, str
         return r;
     if (!view.has_request || view.kind != QUERY_MULTI)
         return TREE_ABSENT;
-    r = store_archive_open(tree->store, &view.request.id, ret_object, err);
-    return r == STORE_ABSENT ? TREE_ABSENT : r;
+    *ret_id = view.request.id;
+    return 0;
+}
+
+static int look(struct tree *tree, const struct subject *subject, int64_t *ret_size, struct err *err)
+{
+    struct request_id id;
+    int r = request_of(tree, subject, &id, err);
+
+    if (r == 0)
+        r = store_archive_look(tree->store, &id, ret_size, err);
+    return r > 0 ? TREE_ABSENT : r;
 }
 
 static int exists_archive(struct tree *tree, const struct subject *subject, struct err *err)
 {
-    cleanup_(store_object_unrefp) struct store_object *object = NULL;
+    int64_t size;
 
-    return open_archive_of(tree, subject, &object, err);
+    return look(tree, subject, &size, err);
 }
 
 static int attr_archive(struct tree *tree, const struct subject *subject, bool is_lookup, struct tree_attr *attr,
                         struct need *need, struct err *err)
 {
-    cleanup_(store_object_unrefp) struct store_object *object = NULL;
-    int r = open_archive_of(tree, subject, &object, err);
-
     (void)is_lookup; /* always at hand */
     (void)need;
-    if (r == 0)
-        attr->size = store_object_size(object);
-    return r;
+    return look(tree, subject, &attr->size, err);
 }
 
 static int open_archive(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open,
                         struct need *need, struct err *err)
 {
+    struct request_id id;
+    int r = request_of(tree, &handle->subject, &id, err);
+
     (void)flags;
     (void)ret_open; /* live: a retry may bring another one */
     (void)need;
-    return open_archive_of(tree, &handle->subject, &handle->object, err);
+    if (r == 0)
+        r = store_archive_open(tree->store, &id, &handle->object, err);
+    return r > 0 ? TREE_ABSENT : r;
 }
 
 const struct node_ops file_archive = {

@@ -15,7 +15,7 @@ struct facts {
     int64_t one;
     int64_t started_s;
     int64_t is_online, is_offline, is_unauthorized;
-    int64_t n_local, local_bytes;
+    struct store_usage usage;
     int64_t n_open;
     int64_t n_requests[REQUEST_FAILED + 1];
     struct budget budget;
@@ -56,8 +56,12 @@ static const struct metric {
       AT(health.n_denied) },
     { "malqueryfs_polls_total", "Calls for the state of a request.", COUNTER, AT(health.n_polls) },
     { "malqueryfs_events_total", "Events, those that are not kept any more too.", COUNTER, AT(events.n) },
-    { "malqueryfs_local_samples", "Samples that are on disk.", GAUGE, AT(n_local) },
-    { "malqueryfs_local_bytes", "Bytes that they take there.", GAUGE, AT(local_bytes) },
+    { "malqueryfs_local_samples", "Samples that are local.", GAUGE, AT(usage.n_samples) },
+    { "malqueryfs_local_bytes", "Bytes that they and archives take in the cache.", GAUGE, AT(usage.bytes) },
+    { "malqueryfs_cache_limit_bytes", "Bytes that the cache may take.", GAUGE, AT(usage.limit_bytes) },
+    { "malqueryfs_cache_free_bytes", "Bytes that may come without an eviction.", GAUGE, AT(usage.free_bytes) },
+    { "malqueryfs_evictions_total", "Samples and archives that this mount evicted.", COUNTER, AT(usage.n_evictions) },
+    { "malqueryfs_evicted_bytes_total", "Bytes that they took.", COUNTER, AT(usage.eviction_bytes) },
     { "malqueryfs_requests", "Requests of this profile, by their state.", GAUGE_OF("state=\"inprogress\""),
       AT(n_requests[REQUEST_INPROGRESS]) },
     { "malqueryfs_requests", NULL, GAUGE_OF("state=\"done\""), AT(n_requests[REQUEST_DONE]) },
@@ -110,7 +114,7 @@ static int collect(struct tree *tree, struct facts *facts, struct err *err)
     cache_health(tree->cache, &facts->health);
     cache_events(tree->cache, &facts->events);
     facts->has_quotas = cache_quotas(tree->cache, &facts->quotas, NULL);
-    store_object_usage(tree->store, &facts->local_bytes, &facts->n_local);
+    store_room_usage(tree->store, &facts->usage);
     reach = facts->health.reach;
     facts->is_offline = reach == CACHE_OFFLINE;
     facts->is_unauthorized = reach == CACHE_UNAUTHORIZED;

@@ -86,18 +86,20 @@ static void print_spending(struct tree *tree, const struct cache_health *health,
         buf_putc(text, '\n');
     }
 }
+static const char *const kind_words[STORE_KINDS] = {
+    [STORE_SEALED] = "sealed", [STORE_PLAIN] = "plain", [STORE_MEMORY] = "memory"
+};
 
 static int render_status(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
                          struct err *err)
 {
     struct cache_health health;
-    int64_t bytes = 0;
-    int64_t n = 0;
+    struct store_usage usage;
 
     (void)subject;
     (void)need;
     cache_health(tree->cache, &health);
-    store_object_usage(tree->store, &bytes, &n);
+    store_room_usage(tree->store, &usage);
     buf_printf(text, "%s\n", reach_words[health.reach]);
     buf_puts(text, "service\t");
     text_escape(text, health.place, sizeof health.place);
@@ -110,8 +112,12 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
     buf_printf(text, "polls\t%lld\n", (long long)health.n_polls);
     buf_printf(text, "denied\t%lld\n", (long long)health.n_denied);
     print_spending(tree, &health, text);
-    buf_printf(text, "local_samples\t%lld\n", (long long)n);
-    buf_printf(text, "local_bytes\t%lld\n", (long long)bytes);
+    buf_printf(text, "local_samples\t%lld\n", (long long)usage.n_samples);
+    buf_printf(text, "cache\t%s\n", kind_words[usage.kind]);
+    buf_printf(text, "local_bytes\t%lld\n", (long long)usage.bytes);
+    buf_printf(text, "cache_limit\t%lld\n", (long long)usage.limit_bytes);
+    buf_printf(text, "cache_free\t%lld\n", (long long)usage.free_bytes);
+    buf_printf(text, "evictions\t%lld\n", (long long)usage.n_evictions);
     if (health.last.code) {
         buf_printf(text, "last_error\t%s %s ", clock_iso(health.last_s).s, err_name(health.last.code));
         text_escape(text, health.last.text, ERR_TEXT_MAX);

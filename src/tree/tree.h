@@ -170,8 +170,9 @@ CHECKED int tree_xattr_get(struct tree *tree, uint64_t ino, const char *name, st
 CHECKED int tree_xattr_list(struct tree *tree, uint64_t ino, struct buf *ret_names, struct err *err);
 
 struct tree_statfs {
-    int64_t bytes_total; /* of the disk that has the cache */
-    int64_t bytes_free;
+    int64_t bytes_total; /* of the cache: its limit, or what it has and may still have when there is none */
+    int64_t bytes_used;
+    int64_t bytes_free;      /* that may come without evicting anything */
     int64_t downloads_limit; /* of the month; 0 when the quotas are not known yet */
     int64_t downloads_left;
 };

@@ -134,10 +134,14 @@ int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool wan
 void tree_statfs(struct tree *tree, struct tree_statfs *ret_statfs)
 {
     struct cache_quotas quotas;
-    struct err ignored = { 0 };
+    struct store_usage usage;
 
-    *ret_statfs = (struct tree_statfs){ 0 };
-    (void)store_disk(tree->store, &ret_statfs->bytes_total, &ret_statfs->bytes_free, &ignored); /* zeros then */
+    store_room_usage(tree->store, &usage);
+    *ret_statfs = (struct tree_statfs){
+        .bytes_total = usage.limit_bytes > 0 ? usage.limit_bytes : usage.bytes + usage.free_bytes,
+        .bytes_used = usage.bytes,
+        .bytes_free = usage.free_bytes,
+    };
     if (cache_quotas(tree->cache, &quotas, NULL)) {
         ret_statfs->downloads_limit = quotas.download_limit;
         ret_statfs->downloads_left = quotas.download_limit - quotas.download_count;

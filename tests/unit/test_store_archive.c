@@ -62,6 +62,23 @@ static void an_archive_that_is_fetched_again_replaces_the_first(void **state)
     expect_archive(*state, &request, "better");
 }
 
+static void an_archive_that_is_open_while_it_is_fetched_again_is_not_found_any_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_object *first;
+    char got[5];
+    size_t n = 0;
+
+    keep_archive(fixture, &request, "first", 5);
+    first = open_archive(fixture, &request);
+    keep_archive(fixture, &request, "second", 6);
+    expect_archive(fixture, &request, "second");
+    assert_int_equal(store_object_read(first, 0, got, sizeof got, &n, NULL), 0); /* who has it keeps it */
+    assert_memory_equal(got, "first", 5);
+    store_object_unref(first);
+    expect_archive(fixture, &request, "second");
+}
+
 static void an_archive_without_commit_was_never_there(void **state)
 {
     struct fixture *fixture = *state;
@@ -104,9 +121,9 @@ static void the_bytes_of_archives_count_but_they_are_no_samples(void **state)
     keep_archive(fixture, &request, "to be replaced", 14);
     keep_archive(fixture, &request, "first", 5);
     (void)fixture_sample(fixture, 100, 1);
-    store_object_usage(fixture->store, &bytes[0], &n[0]);
+    fixture_usage(fixture, &bytes[0], &n[0]);
     fixture_reopen(fixture);
-    store_object_usage(fixture->store, &bytes[1], &n[1]);
+    fixture_usage(fixture, &bytes[1], &n[1]);
     assert_int_equal(n[0], 1);
     assert_int_equal(bytes[0], (128 + 5 + 16) + (128 + 100 + 16));
     assert_int_equal(n[1], n[0]);
@@ -161,7 +178,7 @@ static void a_damaged_archive_is_set_aside_until_it_is_fetched_again(void **stat
     assert_int_equal(store_object_read(archive, 0, got, sizeof got, &n, &fixture->err), -EIO);
     assert_non_null(strstr(fixture->err.text, "archive"));
     assert_int_equal(store_archive_open(fixture->store, &request, &again, &fixture->err), STORE_ABSENT);
-    store_object_usage(fixture->store, &bytes, &n_samples);
+    fixture_usage(fixture, &bytes, &n_samples);
     assert_int_equal(bytes, 0);
     assert_int_equal(n_samples, 0);
     assert_int_equal(fixture_count(fixture, "damaged"), 1);
@@ -189,6 +206,7 @@ int main(void)
         ARCHIVE_TEST(archives_are_told_apart_by_their_request),
         ARCHIVE_TEST(an_archive_that_was_never_kept_is_absent),
         ARCHIVE_TEST(an_archive_that_is_fetched_again_replaces_the_first),
+        ARCHIVE_TEST(an_archive_that_is_open_while_it_is_fetched_again_is_not_found_any_more),
         ARCHIVE_TEST(an_archive_without_commit_was_never_there),
         ARCHIVE_TEST(archives_are_not_listed_among_the_samples),
         ARCHIVE_TEST(the_bytes_of_archives_count_but_they_are_no_samples),

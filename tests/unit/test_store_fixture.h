@@ -109,6 +109,16 @@ static inline struct digest fixture_sample(struct fixture *fixture, size_t n, un
     return digest;
 }
 
+/* Bytes on disk and number of samples. */
+static inline void fixture_usage(const struct fixture *fixture, int64_t *ret_bytes, int64_t *ret_n)
+{
+    struct store_usage usage;
+
+    store_room_usage(fixture->store, &usage);
+    *ret_bytes = usage.bytes;
+    *ret_n = usage.n_samples;
+}
+
 struct fixture_path {
     char s[PATH_MAX];
 };
@@ -128,7 +138,8 @@ static inline int fixture_count_one(const char *path, const struct stat *st, int
 {
     (void)st;
     (void)ftw;
-    fixture_n_files += kind == FTW_F && !text_has_suffix(path, "/sealed-by"); /* the cache's own mark */
+    fixture_n_files += kind == FTW_F && !text_has_suffix(path, "/sealed-by") &&
+                       !text_has_suffix(path, "/in-use"); /* the cache's own marks */
     return 0;
 }
 

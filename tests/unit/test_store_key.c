@@ -46,17 +46,44 @@ static void a_new_key_is_another_one(void **state)
 static void a_cache_of_another_key_is_refused_and_left_alone(void **state)
 {
     struct fixture *fixture = *state;
-    struct store_config config = { .cache_dir = fixture->cache };
+    struct store_config config = { 0 };
     struct store *other = NULL;
     char elsewhere[PATH_MAX];
 
     (void)snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", fixture->dir);
-    config.state_dir = elsewhere;
+    config.state_dir = config.cache_dir = elsewhere;
+    assert_int_equal(store_new(&config, &other, &fixture->err), 0); /* another profile */
+    store_free(other);
+    config.cache_dir = fixture->cache;
     assert_int_equal(store_new(&config, &other, &fixture->err), -EINVAL);
     assert_non_null(strstr(fixture->err.text, "another key"));
     config.state_dir = fixture->state;
     assert_int_equal(store_new(&config, &other, &fixture->err), 0);
     store_free(other);
+}
+
+static void a_lost_key_is_said_and_no_new_one_is_made(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = fixture_sample(fixture, 1000, 1);
+    struct fixture_path object = fixture_path(fixture, &digest);
+    char path[PATH_MAX];
+    char kept[PATH_MAX];
+    struct stat st;
+
+    key_path(fixture, path);
+    (void)snprintf(kept, sizeof kept, "%s/kept", fixture->dir);
+    store_free(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(rename(path, kept), 0);
+    assert_int_equal(store_new(&fixture->config, &fixture->store, &fixture->err), -EINVAL);
+    assert_non_null(strstr(fixture->err.text, "put 'seal.key' back"));
+    assert_non_null(strstr(fixture->err.text, fixture->cache)); /* what to move away, for those who cannot */
+    assert_int_not_equal(stat(path, &st), 0);
+    assert_int_equal(stat(object.s, &st), 0);
+    assert_int_equal(rename(kept, path), 0);
+    assert_int_equal(store_new(&fixture->config, &fixture->store, &fixture->err), 0);
+    assert_true(store_object_exists(fixture->store, &digest));
 }
 
 static void a_key_that_others_can_read_is_refused_with_the_command(void **state)
@@ -133,6 +160,7 @@ int main(void)
         STORE_TEST(the_same_key_is_read_again),
         STORE_TEST(a_new_key_is_another_one),
         STORE_TEST(a_cache_of_another_key_is_refused_and_left_alone),
+        STORE_TEST(a_lost_key_is_said_and_no_new_one_is_made),
         STORE_TEST(a_key_that_others_can_read_is_refused_with_the_command),
         STORE_TEST(a_key_that_was_cut_is_refused_and_kept),
         STORE_TEST(a_symlink_is_refused),

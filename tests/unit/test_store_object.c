@@ -473,9 +473,9 @@ static void usage_after_a_scan_equals_usage_that_was_counted(void **state)
     (void)fixture_sample(fixture, 200000, 1);
     (void)fixture_sample(fixture, 200000, 1); /* replaced: counted once */
     (void)fixture_sample(fixture, 0, 2);
-    store_object_usage(fixture->store, &bytes[0], &n[0]);
+    fixture_usage(fixture, &bytes[0], &n[0]);
     fixture_reopen(fixture);
-    store_object_usage(fixture->store, &bytes[1], &n[1]);
+    fixture_usage(fixture, &bytes[1], &n[1]);
     assert_int_equal(n[0], 2);
     assert_int_equal(bytes[0], 2 * HEADER_BYTES + 200000 + 2 * TAG_BYTES);
     assert_int_equal(n[1], n[0]);

@@ -33,7 +33,7 @@ static void a_refused_body_leaves_nothing_behind(void **state)
 
     assert_int_equal(store_writer_write(writer, "wrong", 5, &fixture->err), 0);
     assert_int_equal(store_writer_commit(writer, &fixture->err), -EBADMSG);
-    store_object_usage(fixture->store, &bytes, &n);
+    fixture_usage(fixture, &bytes, &n);
     assert_int_equal(fixture_count(fixture, "."), 0);
     assert_int_equal(bytes, 0);
     assert_int_equal(n, 0);
@@ -124,6 +124,37 @@ static void the_same_sample_is_sealed_with_another_key_each_time(void **state)
         close(fd);
     }
     assert_memory_not_equal(files[0] + 128, files[1] + 128, 64);
+}
+
+/* Whoever has the disk of one cannot even see that another has the same sample. */
+static void two_profiles_share_no_block_of_one_sample(void **state)
+{
+    enum { SIZE = 300000, FILE_BYTES = 128 + SIZE + 3 * 16, CIPHER_BLOCK = 16, DISK_BLOCK = 512 };
+    struct fixture *fixture = *state;
+    struct fixture other = { 0 };
+    struct digest digest;
+    cleanup_(freep) uint8_t *bytes = calloc(1, SIZE); /* zeros: all blocks of the sample are the same */
+    cleanup_(freep) uint8_t *files = malloc((size_t)2 * FILE_BYTES);
+    struct fixture *both[] = { fixture, &other };
+
+    (void)snprintf(other.state, sizeof other.state, "%s/other/state", fixture->dir);
+    (void)snprintf(other.cache, sizeof other.cache, "%s/other/cache", fixture->dir);
+    other.config = (struct store_config){ .state_dir = other.state, .cache_dir = other.cache };
+    assert_int_equal(store_new(&other.config, &other.store, &other.err), 0);
+    assert_int_equal(digest_of(bytes, SIZE, &digest, NULL), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
+        int fd;
+
+        fixture_store(both[i], &digest, bytes, SIZE);
+        fd = open(fixture_path(both[i], &digest).s, O_RDONLY);
+        assert_int_equal(read(fd, files + i * FILE_BYTES, FILE_BYTES), FILE_BYTES);
+        close(fd);
+    }
+    store_free(other.store);
+    for (size_t at = 128; at + CIPHER_BLOCK <= FILE_BYTES; at += CIPHER_BLOCK)
+        assert_memory_not_equal(files + at, files + FILE_BYTES + at, CIPHER_BLOCK);
+    for (size_t at = 0; at + DISK_BLOCK <= FILE_BYTES; at += DISK_BLOCK)
+        assert_null(memmem(files + FILE_BYTES, FILE_BYTES, files + at, DISK_BLOCK));
 }
 
 static void the_file_is_for_its_owner_alone(void **state)
@@ -219,6 +250,7 @@ int main(void)
         STORE_TEST(bytes_may_come_in_any_pieces),
         STORE_TEST(plain_bytes_are_not_in_the_file),
         STORE_TEST(the_same_sample_is_sealed_with_another_key_each_time),
+        STORE_TEST(two_profiles_share_no_block_of_one_sample),
         STORE_TEST(the_file_is_for_its_owner_alone),
         STORE_TEST(a_leftover_of_a_dead_process_is_removed_at_start),
         STORE_TEST(a_live_temporary_survives_the_start_of_another_store),

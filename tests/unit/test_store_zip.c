@@ -442,7 +442,7 @@ static struct digest stored_header(struct fixture *fixture, int64_t n)
     struct store_seal seal;
     int fd = open(fixture_path(fixture, &digest).s, O_RDWR);
 
-    assert_int_equal(store_seal_init(&seal, fixture->store->key, &digest, NULL), 0);
+    assert_int_equal(store_seal_init(&seal, fixture->store->keys[0], &digest, NULL), 0);
     assert_int_equal(store_seal_header(&seal, n, header, NULL), 0);
     assert_int_equal(pwrite(fd, header, sizeof header, 0), sizeof header);
     assert_int_equal(ftruncate(fd, store_seal_file_bytes(n)), 0);
