@@ -9,12 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/store_files.h"
 #include "store/store_internal.h"
 
-enum { PERCENT = 100, CANDIDATES_FIRST = 256 };
+enum { PERCENT = 100, CANDIDATES_FIRST = 256, TAKE_TRIES = 5, NS_PER_MS = 1000 * 1000 };
 
 /* ---- counting ---- */
 
@@ -309,18 +310,12 @@ static int64_t limit_of(const struct store *store)
     return store->kind == STORE_MEMORY ? store->memory_bytes : store->cache_bytes;
 }
 
-int store_room_take(struct store *store, int64_t n_bytes, struct err *err)
+/* The room is taken before the next one may look. */
+CHECKED static int take_once(struct store *store, int64_t wanted, struct err *err)
 {
-    int64_t limit = limit_of(store);
-    int64_t wanted = store_seal_file_bytes(n_bytes);
-    cleanup_(closep) int fd = -1; /* the room is taken before the next one may look */
-    int r;
+    cleanup_(closep) int fd = -1;
+    int r = lock_eviction(store, &fd, err);
 
-    lock_assert_none_held();
-    if (limit > 0 && wanted > limit)
-        return err_set(err, ENOSPC, "%lld bytes are more than the whole cache may have: %s is %lld", (long long)n_bytes,
-                       store->kind == STORE_MEMORY ? "memory_size" : "cache_size", (long long)limit);
-    r = lock_eviction(store, &fd, err);
     if (r == 0)
         r = make_room(store, wanted, ALL_OR_NOTHING, err);
     if (r < 0)
@@ -329,6 +324,25 @@ int store_room_take(struct store *store, int64_t n_bytes, struct err *err)
     store->reserved_bytes += wanted;
     lock_release(&store->files);
     return 0;
+}
+
+int store_room_take(struct store *store, int64_t n_bytes, struct err *err)
+{
+    const struct timespec step = { .tv_nsec = (long)STORE_LOCK_STEP_MS * NS_PER_MS };
+    int64_t limit = limit_of(store);
+    int64_t wanted = store_seal_file_bytes(n_bytes);
+    int r;
+
+    lock_assert_none_held();
+    if (limit > 0 && wanted > limit)
+        return err_set(err, ENOSPC, "%lld bytes are more than the whole cache may have: %s is %lld", (long long)n_bytes,
+                       store->kind == STORE_MEMORY ? "memory_size" : "cache_size", (long long)limit);
+    r = take_once(store, wanted, err);
+    for (int i = 1; r == -ENOSPC && i < TAKE_TRIES; i++) { /* the kernel tells of a close() a moment later */
+        (void)nanosleep(&step, NULL);                      /* a signal only shortens the step */
+        r = take_once(store, wanted, err);
+    }
+    return r;
 }
 
 void store_room_give(struct store *store, int64_t n_bytes)

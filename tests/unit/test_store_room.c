@@ -124,6 +124,20 @@ static void opening_is_use_that_survives_a_restart(void **state)
     store_room_give(fixture->store, SIZE);
 }
 
+/* A mount that is killed closes nothing. */
+static void opening_is_use_before_it_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = used_at(fixture, 1, 100);
+    struct store_object *object = open_it(fixture->store, &digest);
+    struct stat st;
+
+    assert_int_equal(stat(fixture_path(fixture, &digest).s, &st), 0);
+    assert_true(st.st_atim.tv_sec > 100);
+    assert_int_equal(st.st_mtim.tv_sec, 1);
+    store_object_unref(object);
+}
+
 static void looking_is_no_use(void **state)
 {
     struct fixture *fixture = *state;
@@ -406,6 +420,7 @@ int main(void)
         STORE_TEST(what_was_used_longest_ago_goes_first_and_no_more_than_is_needed),
         STORE_TEST(without_need_nothing_goes),
         STORE_TEST(opening_is_use_that_survives_a_restart),
+        STORE_TEST(opening_is_use_before_it_is_closed),
         STORE_TEST(looking_is_no_use),
         STORE_TEST(closing_is_use),
         STORE_TEST(what_is_open_stays),
