@@ -86,9 +86,9 @@ static int rotate_one(void *closure, const struct store_ref *ref, const struct s
         r = seal_again(rotation->store, ref, facts, &why);
     if (r == 0)
         rotation->counts->n_sealed++;
-    else if (r == -EIO || r == -EBADMSG)
+    else if (r == -EIO && !store_place_disk.exists(rotation->store, ref))
         rotation->counts->n_damaged++; /* set aside, as an open() would have done */
-    else if (r < 0)
+    else if (r < 0)                    /* what is still there needs the old key */
         return err_set(rotation->err, why.code, "%s", why.text);
     return 0;
 }

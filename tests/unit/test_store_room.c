@@ -1,6 +1,7 @@
 #include "test_store_fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -359,6 +360,46 @@ static void what_another_mount_did_is_counted(void **state)
     assert_int_equal(usage.bytes, FILE_BYTES);
 }
 
+static void own_changes_do_not_hide_those_of_another(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fixture other = *fixture; /* the same directories */
+    struct store_usage usage;
+
+    assert_int_equal(store_new(&fixture->config, &other.store, &fixture->err), 0);
+    (void)fixture_sample(&other, SIZE, 1);
+    (void)fixture_sample(fixture, SIZE, 2);
+    store_room_usage(fixture->store, &usage);
+    assert_int_equal(usage.n_samples, 2);
+    store_room_usage(other.store, &usage);
+    assert_int_equal(usage.n_samples, 2);
+    store_free(other.store);
+}
+
+static void *close_a_little_later(void *closure)
+{
+    const struct timespec little = { .tv_nsec = STORE_LOCK_STEP_MS * 1000 * 1000 };
+
+    (void)nanosleep(&little, NULL);
+    store_object_unref(closure);
+    return NULL;
+}
+
+static void a_close_that_comes_a_moment_later_makes_room(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest;
+    pthread_t thread;
+
+    limit_to(fixture, 1);
+    digest = used_at(fixture, 1, 100);
+    assert_int_equal(pthread_create(&thread, NULL, close_a_little_later, open_it(fixture->store, &digest)), 0);
+    take(fixture, SIZE);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_false(is_there(fixture, &digest));
+    store_room_give(fixture->store, SIZE);
+}
+
 /* ---- two processes: one reads, one evicts and stores again ---- */
 
 enum { ROUNDS = 300, RACE_SIZE = 1000 };
@@ -433,6 +474,8 @@ int main(void)
         STORE_TEST(more_than_was_said_is_kept_and_others_go_afterwards),
         STORE_TEST(evictions_are_told_once_and_counted),
         STORE_TEST(what_another_mount_did_is_counted),
+        STORE_TEST(own_changes_do_not_hide_those_of_another),
+        STORE_TEST(a_close_that_comes_a_moment_later_makes_room),
         STORE_TEST(what_a_process_opens_is_not_taken_away_by_another),
     };
 
