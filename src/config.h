@@ -2,7 +2,8 @@
  * config -- everything that can be set, validated once, then constant.
  *
  * Sources, later ones win: defaults, the configuration file's [default] section, its section of the profile, the
- * environment, the command line. Credentials come from file or environment only, never from the command line.
+ * environment, the command line. Credentials come from that file, from the files client_id and client_secret of
+ * systemd's LoadCredential, or from the environment, never from the command line; they are wiped where they came from.
  *
  * Ownership  texts belong to the config. Threads: one, before others start.
  */
@@ -58,6 +59,7 @@ struct config {
     int cache;                  /* enum store_kind */
     int64_t cache_size;         /* bytes */
     int64_t memory_size;
+    bool confine;
     bool yara_check;
     bool resubmit;
     int transport;  /* 0 raw, 1 zip */

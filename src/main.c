@@ -1,10 +1,10 @@
 /*
  * Order of start-up and shutdown; the only file that sees every layer.
  *
- *   config → (fork) → local engine → api → store → cache → tree → fs (mounts) → poller → serve
+ *   config → (fork) → helper → local engine → api → store → cache → tree → fs (mounts) → confinement → poller → serve
  *
- * What is started last ends first. In the background the parent waits until the mount answers, or the child says why
- * not.
+ * What is started last ends first, but for the helper, which unmounts. In the background the parent waits until the
+ * mount answers, or the child says why not.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,20 +12,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "api/api.h"
 #include "cache/cache.h"
 #include "config.h"
+#include "confine/confine.h"
 #include "fs/fs.h"
+#include "helper/helper.h"
 #include "input/input.h"
 #include "local.h"
 #include "options.h"
 #include "store/store.h"
 #include "tree/tree.h"
 #include "util/log.h"
+#include "util/text.h"
 
 enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250, POLL_ABSENT_MS = 10 * 60 * 1000 };
 enum { DUMP_MAX = 64 * 1024 };
@@ -34,12 +36,14 @@ enum { FIRST_DOWNLOADS = 10, FIRST_HUNTS = 20 }; /* the first budget of a profil
 /* Everything that is running, in the order of its start. */
 struct program {
     struct config config;
+    struct helper *helper;
     struct local local;
     struct api *api;
     struct store *store;
     struct cache *cache;
     struct tree *tree;
     struct fs *fs;
+    struct confine_report confined;
     int ready_fd; /* to the parent, -1 in the foreground */
 };
 
@@ -59,17 +63,24 @@ static void harden(void)
     (void)setrlimit(RLIMIT_CORE, &none); /* lowering a limit cannot fail */
 }
 
+static void say_mounted(const struct program *program)
+{
+    log_event(LOG_LEVEL_INFO, "mounted", LOG_TEXT(LOG_NODE, program->config.mountpoint));
+    log_event(program->confined.is_whole ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "confined",
+              LOG_TEXT(LOG_STATUS, program->confined.text));
+}
+
 static void on_ready(void *closure)
 {
     struct program *program = closure;
     const char zero = 0;
 
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail; after mounting, since fusermount3 reads our /proc entry */
     if (program->ready_fd < 0) {
-        log_event(LOG_LEVEL_INFO, "mounted", LOG_TEXT(LOG_NODE, program->config.mountpoint));
+        say_mounted(program);
         return;
     }
     log_open("malqueryfs", LOG_TO_SYSLOG, LOG_LEVEL_INFO);
+    say_mounted(program);
     if (write(program->ready_fd, &zero, 1) != 1)
         log_event(LOG_LEVEL_WARN, "nobody waits for the mount", LOG_NUMBER(LOG_ERRNO, errno));
     close(steal_fd(&program->ready_fd));
@@ -164,6 +175,8 @@ static int start_files(struct program *program, struct err *err)
             &(struct tree_config){
                 .cache = program->cache,
                 .store = program->store,
+                .helper = program->helper,
+                .confined = program->confined.text,
                 .resubmit = config->resubmit,
                 .deny = strcmp(config->deny, "-") == 0 ? NULL : config->deny,
                 .zip = { .password = config->zip_password, .method = (enum store_zip_method)config->zip_method },
@@ -184,10 +197,32 @@ static bool is_about_mountpoint(int code)
     return false;
 }
 
+/* After mounting, which needs a setuid program, and before there are threads. */
+static int confine_program(struct program *program, struct err *err)
+{
+    const struct config *config = &program->config;
+    bool has_engine = program->local.pid > 0;
+
+    if (!config->confine) {
+        (void)text_copy(program->confined.text, sizeof program->confined.text, "off"); /* fits */
+        return 0;
+    }
+    return confine(
+        &(struct confine_config){
+            .state_dir = config->state_dir,
+            .cache_dir = config->cache_dir,
+            .ca_file = config->ca_file[0] ? config->ca_file : NULL,
+            .socket_dir = has_engine ? program->local.dir : NULL,
+            .child = program->local.pid,
+        },
+        &program->confined, err);
+}
+
 static int mount_and_serve(struct program *program, struct err *err)
 {
     struct fs_config config = {
         .tree = program->tree,
+        .helper = program->helper,
         .mountpoint = program->config.mountpoint,
         .mount_options = program->config.kernel_options,
         .debug = program->config.debug,
@@ -198,6 +233,9 @@ static int mount_and_serve(struct program *program, struct err *err)
 
     if (r < 0)
         return is_about_mountpoint(-r) ? EXIT_MOUNTPOINT : EXIT_FUSE;
+    r = confine_program(program, err);
+    if (r < 0)
+        return r == -EACCES ? EXIT_STATE : EXIT_FUSE;
     if (cache_start(program->cache, err) < 0)
         return EXIT_STATE;
     return fs_run(program->fs, err) < 0 ? EXIT_FUSE : 0;
@@ -215,6 +253,7 @@ static void stop(struct program *program)
     store_free(program->store);
     api_free(program->api);
     local_stop(&program->local);
+    helper_free(program->helper);
     input_teardown();
 }
 
@@ -227,10 +266,24 @@ static int prepare(struct program *program, struct err *err)
     return config_directories(&program->config, err) < 0 ? EXIT_STATE : 0;
 }
 
+/* The helper knows no credentials, and has nothing to do with how this process ends. */
+static int start_helper(struct program *program, struct err *err)
+{
+    int r = helper_new(&program->helper, err);
+
+    if (r == HELPER_IS_CHILD) {
+        config_done(&program->config);
+        helper_serve(program->helper);
+    }
+    return r < 0 ? EXIT_FUSE : 0;
+}
+
 static int run(struct program *program, struct err *err)
 {
     int code = prepare(program, err);
 
+    if (code == 0)
+        code = start_helper(program, err);
     if (code)
         return code;
     if (input_setup(err) < 0)

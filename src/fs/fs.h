@@ -18,9 +18,11 @@
 enum { FS_MOUNT_OPTIONS_MAX = 1024 };
 
 struct tree;
+struct helper;
 
 struct fs_config {
     struct tree *tree;
+    struct helper *helper; /* takes the mount away at the end; borrowed, like the tree */
     const char *mountpoint;
     const char *mount_options;    /* for the kernel, comma separated, beyond ours; "" for none */
     bool debug;                   /* libfuse prints every request to stderr */
@@ -37,6 +39,6 @@ CHECKED int fs_new(const struct fs_config *config, struct fs **ret_fs, struct er
 /* Serves until unmounted, or until SIGTERM, SIGINT or fs_stop(); then everything in flight is ended. */
 CHECKED int fs_run(struct fs *fs, struct err *err);
 
-/* Unmounts if still mounted and frees. */
+/* Ends the connection to the kernel, has the helper unmount what is still mounted, waits for that and frees. */
 void fs_free(struct fs *fs);
 DEFINE_CLEANUP(struct fs *, fs_free)

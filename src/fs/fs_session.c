@@ -1,15 +1,14 @@
 #include "fs/fs_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
+#include "helper/helper.h"
 #include "util/buf.h"
 #include "util/log.h"
 
@@ -18,44 +17,6 @@ enum { SESSION_ARGS_MAX = 8 };
 /* What every mount of ours has: live malware is behind it. */
 static const char base_options[] =
     "default_permissions,noexec,nosuid,nodev,noatime,fsname=malqueryfs,subtype=malqueryfs,max_read=1048576";
-
-/* True when the topmost mount at `path` is one of ours (proc(5), mountinfo: field 5 the place, after " - " the type).
- */
-static bool is_our_mount(const char *path)
-{
-    char line[PATH_MAX + 512];
-    char place[PATH_MAX];
-    char type[64];
-    bool ours = false;
-    cleanup_(fclosep) FILE *file = fopen("/proc/self/mountinfo", "re");
-
-    while (file && fgets(line, sizeof line, file)) {
-        const char *dash = strstr(line, " - ");
-
-        if (dash && sscanf(line, "%*d %*d %*s %*s %4095s", place) == 1 && strcmp(place, path) == 0 &&
-            sscanf(dash, " - %63s", type) == 1)
-            ours = strcmp(type, "fuse.malqueryfs") == 0;
-    }
-    return ours;
-}
-
-/* As root directly; as anybody else only the setuid helper may. */
-static int detach(const char *path, struct err *err)
-{
-    char program[] = "fusermount3";
-    char minus_uz[] = "-uz";
-    char *argv[] = { program, minus_uz, strdupa(path), NULL };
-    pid_t pid;
-    int status = 0;
-
-    if (umount2(path, MNT_DETACH) == 0)
-        return 0;
-    if (errno != EPERM || posix_spawnp(&pid, program, NULL, NULL, argv, environ) != 0)
-        return err_sys(err, "the stale mount on '%s' cannot be taken away", path);
-    if (waitpid(pid, &status, 0) != pid || status != 0)
-        return err_set(err, EPERM, "fusermount3 cannot take away the stale mount on '%s'", path);
-    return 0;
-}
 
 /* The absolute path of what may be a dead mount, which realpath() cannot look into: that of its parent and its name. */
 static int absolute(const char *given, char *ret_path, struct err *err)
@@ -82,22 +43,20 @@ static int clear_stale(struct fs *fs, struct err *err)
     struct stat st;
     int r;
 
-    if (stat(given, &st) < 0) {
-        if (errno != ENOTCONN && errno != ECONNABORTED)
-            return err_sys(err, "mountpoint '%s'", given);
+    if (helper_mount_is_dead(given)) {
         r = absolute(given, fs->mountpoint, err);
         if (r < 0)
             return r;
-        if (!is_our_mount(fs->mountpoint))
+        if (!helper_mount_is_ours(fs->mountpoint))
             return err_set(err, ENOTCONN, "mountpoint '%s' has a dead mount that is not ours", given);
         log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, fs->mountpoint));
-        r = detach(fs->mountpoint, err);
+        r = helper_mount_detach(fs->mountpoint, err);
         if (r < 0)
             return r;
     }
     if (!realpath(given, fs->mountpoint) || stat(fs->mountpoint, &st) < 0)
         return err_sys(err, "mountpoint '%s'", given);
-    if (is_our_mount(fs->mountpoint))
+    if (helper_mount_is_ours(fs->mountpoint))
         return err_set(err, EBUSY, "'%s' is a mount of malqueryfs already; to end it: fusermount3 -u '%s'", given,
                        given);
     return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory", given);
@@ -163,6 +122,8 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
     if (r == 0)
         r = clear_stale(fs, err);
     if (r == 0)
+        r = helper_keep(fs->config.helper, fs->mountpoint, err); /* first: we may be killed right after mounting */
+    if (r == 0)
         r = mount_at(fs, err);
     if (r < 0)
         return r;
@@ -198,12 +159,28 @@ int fs_run(struct fs *fs, struct err *err)
     return r;
 }
 
+/* Closes /dev/fuse: what is still mounted is dead then, and the helper takes it away. What stands in the descriptor's
+ * place looks to libfuse like the connection of a mount that is gone, so it does not try what we may not any more. */
+static void end_connection(struct fs *fs)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) == 0) {
+        close(fds[0]);
+        (void)dup2(fds[1], fuse_session_fd(fs->session)); /* two open descriptors: cannot fail */
+        close(fds[1]);
+    }
+    fuse_session_unmount(fs->session);
+}
+
 void fs_free(struct fs *fs)
 {
     if (!fs)
         return;
-    if (fs->is_mounted)
-        fuse_session_unmount(fs->session);
+    if (fs->is_mounted) {
+        end_connection(fs);
+        helper_end(fs->config.helper);
+    }
     if (fs->session)
         fuse_session_destroy(fs->session);
     (void)alarm(0); /* in time */

@@ -179,7 +179,7 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
     }
     if (sample.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
-    handle->opener = process_caller(&handle->opener);
+    handle->opener = process_caller(tree, &handle->opener);
     r = deny_sample(tree, digest, flags, &handle->opener, err);
     if (r == 0)
         r = store_asked_under_way(tree->store, digest, &bringer, err);

@@ -105,6 +105,8 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
     text_escape(text, health.place, sizeof health.place);
     buf_printf(text, "\nversion\t%s\n", MQFS_VERSION);
     buf_printf(text, "mounted\t%s\n", clock_iso(tree->started_s).s);
+    if (tree->config.confined)
+        buf_printf(text, "confined\t%s\n", tree->config.confined);
     buf_printf(text, "submissions\t%lld\n", (long long)health.n_submissions);
     buf_printf(text, "downloads\t%lld\n", (long long)health.n_downloads);
     buf_printf(text, "downloaded_bytes\t%lld\n", (long long)health.n_download_bytes);

@@ -274,7 +274,7 @@ int tree_open(struct tree *tree, uint64_t ino, int flags, const struct caller *w
         return r;
     *ret_open = (struct tree_open){ .is_live = true };
     handle->may_write = (flags & O_ACCMODE) != O_RDONLY;
-    handle->opener = handle->may_write ? process_caller(who) : *who;
+    handle->opener = handle->may_write ? process_caller(tree, who) : *who;
     if (S_ISDIR(handle->spec->mode))
         r = err_set(err, EISDIR, "is a directory");
     else if ((flags & O_ACCMODE) != O_RDONLY && !(handle->spec->mode & S_IWUSR))

@@ -30,10 +30,13 @@ enum { TREE_NEED = 100 }; /* no outcome of another layer, so that none passes fo
 enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100 };
 
 struct cache;
+struct helper;
 
 struct tree_config {
     struct cache *cache;
     struct store *store;
+    struct helper *helper;       /* looks into other processes; NULL: we look ourselves */
+    const char *confined;        /* for `status`; NULL, or borrowed, and filled before the first call */
     bool resubmit;               /* a changed rule is sent at close, not kept as a draft */
     struct store_zip_config zip; /* of zips/; the password is borrowed */
     const char *deny;            /* programs that download nothing, "a:b", more than the built-in ones; a list that is

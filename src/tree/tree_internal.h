@@ -330,10 +330,6 @@ CHECKED int request_forget(struct tree *tree, const struct store_request *reques
  */
 bool process_is_killed(pid_t pid);
 
-/* True when the process has another descriptor of inode `ino`, last known as `name`: a shell that dup'd it and is not
- * done. */
-bool process_has_open(pid_t pid, const char *name, uint64_t ino);
-
 /* The thread group of a thread; `pid` itself when /proc does not tell. */
 pid_t process_group(pid_t pid);
 
@@ -341,7 +337,7 @@ pid_t process_group(pid_t pid);
 void process_comm(pid_t pid, char *ret_name, size_t room);
 
 /* Whose thread it is, and the name of its executable; where that is not told, what the process goes by. */
-struct caller process_caller(const struct caller *thread);
+struct caller process_caller(struct tree *tree, const struct caller *thread);
 
 /* ---- tree_deny.c ---- */
 

@@ -23,7 +23,7 @@ static int put_pattern(struct tree *tree, enum store_dir dir, const char *name, 
         return r;
     (void)text_copy(entry.name, sizeof entry.name, name); /* its length was checked */
     entry.changed_s = entry.created_s;
-    entry.who = process_caller(who);
+    entry.who = process_caller(tree, who);
     r = store_entry_put(tree->store, &entry, buf_text(&text), text.n, err);
     if (r < 0)
         return r;

@@ -255,7 +255,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
                 const struct tree_rename *how, struct need *ret_need, struct err *err)
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
-    struct caller who = process_caller(&how->who);
+    struct caller who = process_caller(tree, &how->who);
     struct written written = { .text = &text, .who = &who };
     struct user_name parsed;
     enum store_dir dir = STORE_HUNTS;

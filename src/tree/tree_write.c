@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "helper/helper.h"
 #include "util/clock.h"
 #include "util/text.h"
 
@@ -190,12 +191,12 @@ static int take_text(struct tree *tree, struct spool *spool, char *ret_name, str
  * Is this the close that submits? Not that of a child which inherited the descriptor, nor one of several descriptors:
  * the text may be half written, and the last close decides (`pid` is 0 then).
  */
-static bool is_the_close(const struct handle *handle, pid_t pid)
+static bool is_the_close(const struct tree *tree, const struct handle *handle, pid_t pid)
 {
     if (pid == 0)
         return true;
     return process_group(pid) == handle->opener.pid &&
-           !process_has_open(handle->opener.pid, handle->spool->name, handle->ino);
+           !helper_has_open(tree->config.helper, handle->opener.pid, handle->spool->name, handle->ino);
 }
 
 int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need *ret_need, struct err *err)
@@ -206,7 +207,7 @@ int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need 
     int taken;
     int r = 0;
 
-    if (!handle->spool || !handle->may_write || !is_the_close(handle, pid))
+    if (!handle->spool || !handle->may_write || !is_the_close(tree, handle, pid))
         return 0;
     taken = take_text(tree, handle->spool, name, &text, &written.changed_s, err);
     if (taken > 0) {

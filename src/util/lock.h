@@ -29,6 +29,7 @@ enum lock_rank {
     LOCK_STORE_FILES, /* store: open objects */
     LOCK_HTTP,        /* http: idle handles */
     LOCK_FS_BUFFERS,  /* fs: reply buffers */
+    LOCK_HELPER,      /* helper: one question at a time */
     LOCK_RANK_MAX = 63,
 };
 

@@ -14,8 +14,10 @@ api     http model util
 store   model util
 input   model util
 cache   api store input model util
-tree    cache store model util
-fs      tree model util
+helper  util
+confine util
+tree    cache store helper model util
+fs      tree helper model util
 engine  model util
 '
 # header or folder of a library: the layers that may know it; `top` is src/ itself.
@@ -33,6 +35,8 @@ fuse.h           fs
 fuse_lowlevel.h  fs
 fuse3/           fs
 ini.h            top
+seccomp.h        confine
+cap-ng.h         confine
 openssl/         model store engine
 '
 find . -name '*.[ch]' -printf '%P\n' | sort | xargs -r grep -HnE '^[[:space:]]*#[[:space:]]*include' |

@@ -14,7 +14,7 @@ said=""
 fresh() {
     tree=$work/tree
     rm -rf "$tree"
-    mkdir -p "$tree"/src/{util,model,http,api,store,input,cache,tree,fs,engine} "$tree"/tests "$tree"/packaging/man
+    mkdir -p "$tree"/src/{util,model,http,api,store,input,cache,helper,confine,tree,fs,engine} "$tree"/tests "$tree"/packaging/man
     cp "$root/.clang-format" "$tree/"
 }
 put() { # FILE TEXT
@@ -71,6 +71,9 @@ include_refused api/a.c '<curl/curl.h>'
 include_refused tree/a.h '<fuse3/fuse_lowlevel.h>'
 include_refused cache/a.c '<yara.h>'
 include_refused input/a.c '<openssl/evp.h>'
+include_refused helper/a.c '"tree/tree.h"'
+include_refused tree/a.c '"confine/confine.h"'
+include_refused main.c '<seccomp.h>'
 include_refused main.c '"engine/engine.h"'
 include_refused main.c '<sqlite3.h>'
 include_refused malqueryd.c '"store/store.h"'

@@ -128,6 +128,20 @@ def processes_of(directory: Path) -> dict[int, str]:
     return found
 
 
+def parent_of(pid: int) -> int:
+    """0 of a process that is gone."""
+    found = re.search(rb"^PPid:\t(\d+)", _look(lambda: Path(f"/proc/{pid}/status").read_bytes()), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def helper_of(pid: int) -> int:
+    """The process beside the daemon `pid` that unmounts; not the private engine."""
+    children = [int(entry.name) for entry in Path("/proc").iterdir()
+                if entry.name.isdigit() and parent_of(int(entry.name)) == pid]
+    [helper] = [child for child in children if _look((Path(f"/proc/{child}") / "comm").read_bytes) == b"malqueryfs\n"]
+    return helper
+
+
 class Program:
     """One of our two programs in the foreground, its stderr in a log; ended by its pid and never by a name."""
 
@@ -218,6 +232,7 @@ class Bench:
         kept = {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
         for name in SANITIZERS:
             kept[name] = f"{kept.get(name, '')}:log_path={self.logs}/sanitizer".lstrip(":")
+        kept["MQFS_REPORTS"] = str(self.logs)  # what is confined may write its report there, too
         places = {name: str(self.home / place) for name, place in HOME_PLACES.items()}
         for place in places.values():
             Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -257,10 +272,9 @@ class Bench:
         self.mount()
 
     def kill(self) -> None:
-        """kill -9, as a crash or the OOM killer does it, and a lazy unmount."""
+        """kill -9, as a crash or the OOM killer does it; its helper unmounts."""
         self.program.kill()
         self.program = None
-        self.run(f"fusermount3 -uz {self.root}", cwd=self.directory)
         until(lambda: not mount_flags(self.root), STOP_MAX_S, "the mount is gone")
 
     # tools

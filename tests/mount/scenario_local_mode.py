@@ -2,10 +2,11 @@
 
 import itertools
 import os
+import signal
 import subprocess
 
 from harness import (AT_ONCE_S, EVERYTHING, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, claim, main, malqueryd,
-                     malqueryfs, mount_flags, processes_of, same, until)
+                     malqueryfs, mount_flags, parent_of, processes_of, same, until)
 
 
 def mount_local(bench: Bench) -> subprocess.CompletedProcess[str]:
@@ -66,10 +67,10 @@ def a_file_that_is_added_is_found_by_the_next_hunt(bench: Bench) -> None:
 @claim(mounted=False)
 def nothing_is_left_when_the_filesystem_is_killed(bench: Bench) -> None:
     mount_local(bench)
-    [daemon] = [pid for pid, line in ours(bench).items() if os.path.basename(line.split()[0]) == "malqueryfs"]
-    os.kill(daemon, 9)
-    until(lambda: not ours(bench), STOP_MAX_S, "the private engine ends with its filesystem")
-    bench.run(f"fusermount3 -uz {bench.root}", cwd=bench.directory)
+    [daemon] = [pid for pid in ours(bench) if parent_of(pid) not in ours(bench)]
+    os.kill(daemon, signal.SIGKILL)
+    until(lambda: not ours(bench), STOP_MAX_S, "the private engine and the helper end with their filesystem")
+    assert not mount_flags(bench.root), "the dead mount is left"
 
 
 @claim(mounted=False)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from harness import EVERYTHING, JOB_MAX_S, STOP_MAX_S, Bench, claim, errno_of, main, same, until
+from harness import EVERYTHING, JOB_MAX_S, STOP_MAX_S, Bench, claim, errno_of, main, mount_flags, same, until
 from proxy import Stall, answer, delay, failed_job, gateway, rewrite
 
 RENAME_NOREPLACE = 1
@@ -161,7 +161,7 @@ def a_submission_of_a_mount_that_was_killed_is_failed_and_retry_sends_it(bench: 
     copier = bench.start("cp", bench.inbox / "w.yar", other / "hunts/w.yar")
     assert stall.arrived.wait(STOP_MAX_S)
     second.kill()
-    bench.run(f"fusermount3 -uz {other}", cwd=bench.directory)
+    until(lambda: not mount_flags(other), STOP_MAX_S, "its helper unmounts")
     copier.communicate(timeout=STOP_MAX_S)
     stall.release()
     until(lambda: bench.read("hunts/w/status").startswith("failed"), JOB_MAX_S, "the other mount says so")

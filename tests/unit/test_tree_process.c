@@ -3,9 +3,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,25 +15,6 @@ static void a_process_that_a_signal_ends_is_killed(void **state)
     (void)state;
     assert_false(process_is_killed(getpid()));
     assert_false(process_is_killed(0));
-}
-
-static void another_descriptor_of_the_file_is_seen(void **state)
-{
-    char path[] = "/tmp/mq-process-XXXXXX";
-    int fd = mkstemp(path);
-    struct stat st;
-    int copy;
-
-    (void)state;
-    assert_true(fd >= 0);
-    copy = dup(fd);
-    close(fd);
-    assert_int_equal(fstat(copy, &st), 0);
-    assert_true(process_has_open(getpid(), strrchr(path, '/') + 1, st.st_ino));
-    assert_false(process_has_open(getpid(), strrchr(path, '/') + 1, st.st_ino + 1)); /* a file of the same name */
-    close(copy);
-    assert_false(process_has_open(getpid(), strrchr(path, '/') + 1, st.st_ino));
-    assert_int_equal(unlink(path), 0);
 }
 
 static void the_thread_group_of_a_process_is_its_pid(void **state)
@@ -60,7 +38,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_that_a_signal_ends_is_killed),
-        cmocka_unit_test(another_descriptor_of_the_file_is_seen),
         cmocka_unit_test(the_thread_group_of_a_process_is_its_pid),
         cmocka_unit_test(a_process_that_is_gone_is_its_own_group),
     };

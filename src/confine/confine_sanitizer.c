@@ -1,0 +1,13 @@
+/*
+ * What a sanitizer adds to the tables. At exit LeakSanitizer stops all threads from a process that it makes, which
+ * attaches to them; and reports are files.
+ */
+#include "confine/confine_internal.h"
+
+#ifdef MQFS_SANITIZED
+const char confine_sanitizer_calls[] = "clone prctl ptrace kill tkill process_vm_readv personality setrlimit";
+const char confine_sanitizer_reports[] = "MQFS_REPORTS";
+#else
+const char confine_sanitizer_calls[] = "";
+const char confine_sanitizer_reports[] = "";
+#endif

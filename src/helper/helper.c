@@ -1,0 +1,211 @@
+#include "helper/helper_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "util/lock.h"
+#include "util/text.h"
+
+struct helper {
+    struct lock lock; /* rank LOCK_HELPER: one question at a time */
+    int fd;           /* our end of the connection; -1 when it is closed */
+    uint32_t serial;  /* of the last question; guarded by lock */
+    pid_t pid;        /* the daemon's: of the helper, 0 when it was waited for */
+};
+
+enum question_kind {
+    QUESTION_KEEP,
+    QUESTION_HAS_OPEN,
+    QUESTION_EXECUTABLE,
+};
+
+struct question {
+    enum question_kind kind;
+    uint32_t serial;
+    pid_t pid;
+    uint64_t ino;
+    char text[PATH_MAX]; /* a name, or the mountpoint */
+};
+
+struct answer {
+    uint32_t serial; /* of its question */
+    bool is_true;
+    char text[PATH_MAX];
+};
+
+int helper_new(struct helper **ret_helper, struct err *err)
+{
+    cleanup_(helper_freep) struct helper *helper = calloc(1, sizeof *helper);
+    const struct timeval wait = { .tv_sec = HELPER_WAIT_S };
+    int fds[2];
+    pid_t pid;
+
+    if (!helper)
+        return err_set(err, ENOMEM, "no memory for the helper");
+    lock_init(&helper->lock, LOCK_HELPER);
+    helper->fd = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+        return err_sys(err, "a connection to the helper");
+    pid = fork();
+    if (pid < 0) {
+        close(fds[0]);
+        close(fds[1]);
+        return err_sys(err, "start the helper");
+    }
+    helper->fd = fds[pid == 0];
+    close(fds[pid != 0]);
+    helper->pid = pid;
+    if (pid > 0) /* a helper that hangs must not hang us */
+        (void)setsockopt(helper->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait); /* a socket of ours: cannot fail */
+    *ret_helper = steal_ptr(&helper);
+    return pid == 0 ? HELPER_IS_CHILD : 0;
+}
+
+/* ---- the helper's side ---- */
+
+/* Nothing of the daemon stays here but the connection: no pipe that somebody waits for, no terminal, no directory that
+ * could not be unmounted; and no signal that is meant for the daemon ends us before it. */
+static void detach_from_all(struct helper *helper)
+{
+    enum { FIRST_FREE = STDERR_FILENO + 1 };
+    int connection = fcntl(helper->fd, F_DUPFD_CLOEXEC, FIRST_FREE); /* away from what is replaced */
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t all;
+
+    (void)sigfillset(&all); /* cannot fail, like the next; fusermount3 inherits it and needs none */
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)setsid();                           /* a new child leads no group: cannot fail */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail */
+    for (int fd = 0; fd < FIRST_FREE && null >= 0; fd++)
+        (void)dup2(null, fd); /* two open descriptors: cannot fail */
+    if (connection >= 0 && dup3(connection, FIRST_FREE, O_CLOEXEC) >= 0)
+        helper->fd = FIRST_FREE;
+    else if (connection == FIRST_FREE)
+        helper->fd = connection;
+    (void)close_range((unsigned)helper->fd + 1, ~0U, 0); /* before Linux 5.9 they stay open until we end */
+    if (chdir("/") < 0)
+        return; /* then the directory stays in use */
+}
+
+static void answer_to(const struct question *question, char *mountpoint, struct answer *answer)
+{
+    *answer = (struct answer){ .serial = question->serial };
+    switch (question->kind) {
+    case QUESTION_KEEP:
+        answer->is_true = text_copy(mountpoint, PATH_MAX, question->text);
+        break;
+    case QUESTION_HAS_OPEN:
+        answer->is_true = helper_process_has_open(question->pid, question->text, question->ino);
+        break;
+    case QUESTION_EXECUTABLE:
+        answer->is_true = helper_process_executable(question->pid, answer->text, sizeof answer->text);
+        break;
+    }
+}
+
+void helper_serve(struct helper *helper)
+{
+    static char mountpoint[PATH_MAX];
+    static struct question question;
+    static struct answer answer;
+
+    detach_from_all(helper);
+    for (;;) {
+        ssize_t n = recv(helper->fd, &question, sizeof question, 0);
+
+        if (n <= 0)
+            break;
+        question.text[sizeof question.text - 1] = '\0'; /* what asks may be taken over */
+        if (n == sizeof question)
+            answer_to(&question, mountpoint, &answer);
+        if (n != sizeof question || send(helper->fd, &answer, sizeof answer, MSG_NOSIGNAL) < 0)
+            break;
+    }
+    /* Only a dead mount: by now there may be another one in its place, and that one lives. */
+    if (mountpoint[0] && helper_mount_is_ours(mountpoint) && helper_mount_is_dead(mountpoint) &&
+        helper_mount_detach(mountpoint, NULL) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+/* ---- the daemon's side ---- */
+
+void helper_end(struct helper *helper)
+{
+    if (!helper)
+        return;
+    lock_acquire(&helper->lock);
+    if (helper->fd >= 0)
+        close(steal_fd(&helper->fd));
+    lock_release(&helper->lock);
+    if (helper->pid > 0)
+        (void)waitpid(helper->pid, NULL, 0); /* our own child */
+    helper->pid = 0;
+}
+
+void helper_free(struct helper *helper)
+{
+    if (!helper)
+        return;
+    helper_end(helper);
+    lock_done(&helper->lock);
+    free(helper);
+}
+
+/* False when there is no answer in time; one that comes late is passed over by the next question. */
+static bool ask(struct helper *helper, struct question *question, struct answer *ret_answer)
+{
+    ssize_t n = -1;
+
+    lock_acquire(&helper->lock);
+    question->serial = ++helper->serial;
+    if (helper->fd >= 0 && send(helper->fd, question, sizeof *question, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        do
+            n = recv(helper->fd, ret_answer, sizeof *ret_answer, 0);
+        while (n == sizeof *ret_answer && ret_answer->serial != question->serial);
+    lock_release(&helper->lock);
+    return n == sizeof *ret_answer;
+}
+
+int helper_keep(struct helper *helper, const char *mountpoint, struct err *err)
+{
+    struct question question = { .kind = QUESTION_KEEP };
+    struct answer answer;
+
+    if (!text_copy(question.text, sizeof question.text, mountpoint))
+        return err_set(err, ENAMETOOLONG, "mountpoint '%s': the path is too long", mountpoint);
+    if (!ask(helper, &question, &answer) || !answer.is_true)
+        return err_set(err, EPIPE, "the helper does not answer");
+    return 0;
+}
+
+bool helper_has_open(struct helper *helper, pid_t pid, const char *name, uint64_t ino)
+{
+    struct question question = { .kind = QUESTION_HAS_OPEN, .pid = pid, .ino = ino };
+    struct answer answer;
+
+    if (!helper)
+        return helper_process_has_open(pid, name, ino);
+    return text_copy(question.text, sizeof question.text, name) && ask(helper, &question, &answer) && answer.is_true;
+}
+
+bool helper_executable(struct helper *helper, pid_t pid, char *ret_path, size_t room)
+{
+    struct question question = { .kind = QUESTION_EXECUTABLE, .pid = pid };
+    struct answer answer;
+
+    if (!helper)
+        return helper_process_executable(pid, ret_path, room);
+    if (!ask(helper, &question, &answer) || !answer.is_true)
+        return false;
+    answer.text[sizeof answer.text - 1] = '\0';
+    return text_copy(ret_path, room, answer.text);
+}

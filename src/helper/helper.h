@@ -1,0 +1,59 @@
+/*
+ * helper -- a process beside the daemon that does what the daemon gives up when it confines itself.
+ *
+ * It is forked before everything else, keeps the rights that we were started with, and does three things: it takes the
+ * dead mount away when the daemon is gone, in order or by SIGKILL; and it looks into /proc/PID for the daemon, since
+ * Landlock closes there what ptrace(2) may not touch. The end of the connection is the end of the daemon: there is no
+ * message for it that could get lost.
+ *
+ * Ownership  texts are borrowed for the call.
+ * Errors     0 or a negative errno with err filled. A helper that died, or does not answer in time, knows nothing:
+ * `false`. Threads    one starts and frees it; any may ask. A call waits for the other process, for HELPER_WAIT_S at
+ * most.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/cleanup.h"
+#include "util/err.h"
+
+enum { HELPER_IS_CHILD = 1 };
+enum { HELPER_WAIT_S = 1 };
+
+struct helper;
+
+/* Forks it. HELPER_IS_CHILD: we are it; wipe what it must not know, then helper_serve(). */
+CHECKED int helper_new(struct helper **ret_helper, struct err *err);
+
+/* Answers until the daemon is gone, takes its mount away if that is left behind, and ends the process. */
+_Noreturn void helper_serve(struct helper *helper);
+
+/* Ends the connection and waits until the helper is done. The mount must be dead by then, or it stays. NULL is fine. */
+void helper_end(struct helper *helper);
+void helper_free(struct helper *helper); /* ends it too */
+DEFINE_CLEANUP(struct helper *, helper_free)
+
+/* A mount of ours that is dead at the end is to be taken away from this absolute path, which has none now. */
+CHECKED int helper_keep(struct helper *helper, const char *mountpoint, struct err *err);
+
+/* True when the process has another descriptor of inode `ino`, last known as `name`: a shell that dup'd it and is not
+ * done. `helper` may be NULL here and below: then we look ourselves. */
+bool helper_has_open(struct helper *helper, pid_t pid, const char *name, uint64_t ino);
+
+/* The path of the process's executable, as /proc/PID/exe tells it. */
+bool helper_executable(struct helper *helper, pid_t pid, char *ret_path, size_t room);
+
+/* ---- helper_mount.c ---- */
+
+/* True when the topmost mount at this absolute path is one of ours. */
+bool helper_mount_is_ours(const char *path);
+
+/* True when nobody serves the filesystem that is mounted there any more. */
+bool helper_mount_is_dead(const char *path);
+
+/* Unmounts lazily: as root directly, as anybody else through the setuid program, which only they may. */
+CHECKED int helper_mount_detach(const char *path, struct err *err);

@@ -1,0 +1,249 @@
+"""The daemon gives up whatever serving needs no more, and every way of ending it still unmounts, for root and for
+anybody else; its helper takes away what is dead, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import (CREDENTIALS, EVERYTHING, JOB_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim, errno_of,
+                     helper_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
+
+END_MAX_S = 2  # what is promised
+NOBODY = 65534
+ALL_ON = re.compile(r"landlock=abi\d+ seccomp=on no_new_privs=on capabilities=none dumpable=no")
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+AS_NOBODY = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+
+
+def status_of(path: Path) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in (path / "status").read_text().splitlines() if ":\t" in line)
+
+
+def confined(bench: Bench) -> str:
+    [line] = [line for line in bench.read("status").splitlines() if line.startswith("confined\t")]
+    return line.split("\t")[1]
+
+
+def is_over(bench: Bench, pid: int, within: float) -> None:
+    until(lambda: not Path(f"/proc/{pid}").exists() or status_of(Path(f"/proc/{pid}"))["State"].startswith("Z"), within,
+          "the daemon is gone")
+    same(mount_flags(bench.root), None, "what is mounted")
+
+
+def end_by(bench: Bench, number: int) -> None:
+    helper = helper_of(bench.program.pid)
+    bench.program.process.send_signal(number)
+    same(bench.program.wait(END_MAX_S), 0, "exit status")
+    same(mount_flags(bench.root), None, "what is mounted")
+    assert not Path(f"/proc/{helper}").exists(), "the helper is left"
+    assert "fuse: " not in bench.program.log.read_text(), "libfuse has tried to unmount"
+    bench.program = None
+
+
+@contextlib.contextmanager
+def fuse_for_everybody() -> Iterator[None]:
+    """As udev makes it; a machine without udev gives /dev/fuse to root alone."""
+    mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
+    os.chmod("/dev/fuse", mode | 0o666)
+    try:
+        yield
+    finally:
+        os.chmod("/dev/fuse", mode)
+
+
+def sh_as_nobody(bench: Bench, command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*AS_NOBODY, "/bin/sh", "-c", command], cwd=bench.directory, env=bench.environment, text=True,
+                          timeout=JOB_MAX_S, capture_output=True)
+
+
+def as_nobody(bench: Bench, command: str) -> None:
+    result = sh_as_nobody(bench, command)
+    assert result.returncode == 0, f"`{command}` ended with {result.returncode}: {result.stderr}"
+
+
+def give_to_nobody(bench: Bench) -> None:
+    """The whole bench, and programs that they may execute wherever ours are."""
+    for directory in (bench.state, bench.cache, bench.directory / "bin"):
+        directory.mkdir()
+    for program in (malqueryfs(), malqueryd()):
+        shutil.copy2(program, bench.directory / "bin")
+    subprocess.run(["chown", "-hR", f"{NOBODY}:{NOBODY}", bench.directory], check=True)
+
+
+def nobody_mounts(bench: Bench, *arguments: str | Path) -> None:
+    """The bench's mount, but of another user."""
+    if not (bench.directory / "bin").exists():
+        give_to_nobody(bench)
+    options = f"base_url={bench.proxy.url},state_dir={bench.state},cache_dir={bench.cache}"
+    with fuse_for_everybody():
+        bench.program = Program(
+            [*AS_NOBODY, bench.directory / "bin/malqueryfs", "-f", "-o", options, *arguments, bench.root],
+            {**bench.environment, **CREDENTIALS}, bench.logs / "malqueryfs.log")
+        is_served = lambda: sh_as_nobody(bench, f"stat {bench.root}/README").returncode == 0
+        until(lambda: is_served() or not bench.program.is_running(), START_MAX_S, "the mount, and not a stale one")
+    assert bench.program.is_running(), f"malqueryfs ended with {bench.program.wait()}"
+
+
+# ---- what is given up ----
+
+
+@claim
+def no_thread_has_a_right_left(bench: Bench) -> None:
+    bench.job("all", EVERYTHING)
+    tasks = list(Path(f"/proc/{bench.program.pid}/task").iterdir())
+    assert len(tasks) > 4, tasks
+    for task in tasks:
+        status = status_of(task)
+        same((status["NoNewPrivs"], status["CoreDumping"]), ("1", "0"), f"{task}")
+        if "seccomp=on" in confined(bench):
+            same(status["Seccomp"], "2", f"{task}")
+        if os.geteuid() == 0:
+            same({int(status[name], 16) for name in CAPABILITIES}, {0}, f"{task}")
+
+
+@claim
+def status_and_log_say_how_far_it_goes(bench: Bench) -> None:
+    line = confined(bench)
+    assert ALL_ON.fullmatch(line) or "unavailable" in line, line
+    assert line in (bench.logs / "malqueryfs.log").read_text(), "no line of the log"
+
+
+@claim(options=["confine=off"])
+def it_can_be_switched_off(bench: Bench) -> None:
+    same(confined(bench), "off")
+    status = status_of(Path(f"/proc/{bench.program.pid}"))
+    same((status["NoNewPrivs"], status["Seccomp"]), ("0", "0"))
+    end_by(bench, signal.SIGTERM)
+
+
+# ---- the end ----
+
+
+@claim
+def a_signal_unmounts(bench: Bench) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        end_by(bench, number)
+        bench.mount()
+
+
+@claim
+def a_signal_unmounts_what_somebody_works_in(bench: Bench) -> None:
+    worker = bench.start("sleep", "60")
+    try:
+        end_by(bench, signal.SIGTERM)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+@claim
+def what_a_killed_daemon_leaves_is_taken_away(bench: Bench) -> None:
+    os.listdir(bench.root / "hunts")
+    helper = helper_of(bench.program.pid)
+    bench.program.kill()
+    bench.program = None
+    until(lambda: not Path(f"/proc/{helper}").exists(), END_MAX_S, "the helper is done")
+    same(mount_flags(bench.root), None, "what is mounted")
+
+
+@claim
+def another_mount_in_its_place_stays(bench: Bench) -> None:
+    first, helper = bench.program, helper_of(bench.program.pid)
+    os.kill(first.pid, signal.SIGSTOP)
+    bench.run(f"fusermount3 -uz {bench.root}", cwd=bench.directory)
+    bench.mount()
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    until(lambda: not Path(f"/proc/{helper}").exists(), STOP_MAX_S, "the first helper is done")
+    assert mount_flags(bench.root), "the second mount is gone"
+    bench.run("ls hunts")
+
+
+@claim
+def an_end_without_its_helper_is_an_end(bench: Bench) -> None:
+    os.kill(helper_of(bench.program.pid), signal.SIGKILL)
+    bench.submit("all", EVERYTHING)  # closing asks the helper, which is gone
+    bench.program.process.terminate()
+    same(bench.program.wait(END_MAX_S), 0, "exit status")
+    bench.program = None
+    assert mount_flags(bench.root), "who has unmounted?"
+    bench.mount()
+    until(lambda: errno_of(os.stat, bench.root / "README") is None, STOP_MAX_S, "the new mount")
+
+
+# ---- anybody ----
+
+
+@claim(mounted=False)
+def anybody_can_work_and_has_no_right_left(bench: Bench) -> None:
+    nobody_mounts(bench)
+    process = Path(f"/proc/{bench.program.pid}")
+    status = status_of(process)
+    same({int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}, {0})
+    same((status["NoNewPrivs"], status["Uid"].split()[0]), ("1", str(NOBODY)))
+    same((process / "environ").stat().st_uid, 0, "owner of its files in /proc: root, when it cannot be dumped")
+    rule = bench.inbox / "all.yar"
+    rule.write_text(EVERYTHING)
+    as_nobody(bench, f"cp {rule} {bench.root}/hunts/ && tail -n 1 {bench.root}/hunts/all/wait | grep ^done")
+    as_nobody(bench, f"cd {bench.root}/hunts/all/samples && sha256sum --quiet -c ../SHA256SUMS")
+    as_nobody(bench, f"fusermount3 -u {bench.root}")
+    same(bench.program.wait(END_MAX_S), 0, "exit status")
+    is_over(bench, bench.program.pid, END_MAX_S)
+    bench.program = None
+
+
+@claim(mounted=False)
+def a_signal_unmounts_for_anybody(bench: Bench) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        nobody_mounts(bench)
+        end_by(bench, number)
+
+
+@claim(mounted=False)
+def what_a_killed_daemon_leaves_is_taken_away_for_anybody(bench: Bench) -> None:
+    nobody_mounts(bench)
+    bench.kill()
+    nobody_mounts(bench)
+    os.kill(helper_of(bench.program.pid), signal.SIGKILL)
+    bench.program.kill()
+    assert mount_flags(bench.root), "a stale mount"
+    nobody_mounts(bench)
+    end_by(bench, signal.SIGTERM)
+
+
+@claim(mounted=False)
+def a_private_engine_works_and_ends_for_anybody(bench: Bench) -> None:
+    shutil.copytree(bench.zoo.directory, bench.directory / "local")
+    nobody_mounts(bench, "--local", bench.directory / "local")
+    before = set(processes_of(bench.directory)) - {bench.engine.pid}
+    same(len(before), 3, f"daemon, helper and engine: {before}")
+    as_nobody(bench, f"ls {bench.root}/hunts && cat {bench.root}/quotas")
+    end_by(bench, signal.SIGTERM)
+    until(lambda: set(processes_of(bench.directory)) == {bench.engine.pid}, STOP_MAX_S, "no process is left")
+
+
+@claim(mounted=False)
+def a_cache_of_somebody_else_is_one_clear_line(bench: Bench) -> None:
+    """Root could not use it either once its capabilities are gone."""
+    bench.mount()
+    bench.unmount()
+    subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", bench.cache], check=True)
+    options = f"base_url={bench.proxy.url},state_dir={bench.state},cache_dir={bench.cache}"
+    result = subprocess.run([malqueryfs(), "-o", options, bench.root], text=True, timeout=START_MAX_S,
+                            env={**bench.environment, **CREDENTIALS}, capture_output=True, cwd=bench.directory)
+    same((result.returncode, result.stderr.count("\n")), (7, 1), result.stderr)
+    assert "belongs to another user" in result.stderr, result.stderr
+    same(mount_flags(bench.root), None, "what is mounted")
+
+
+if __name__ == "__main__":
+    main()

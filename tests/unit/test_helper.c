@@ -1,0 +1,186 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "helper/helper.h"
+#include "util/check.h"
+
+enum { AT_ONCE_MS = 5000 };
+
+static struct helper *start(void)
+{
+    struct helper *helper = NULL;
+    struct err err = { 0 };
+    int r = helper_new(&helper, &err);
+
+    if (r == HELPER_IS_CHILD)
+        helper_serve(helper);
+    assert_int_equal(r, 0);
+    return helper;
+}
+
+/* The only child of this process. */
+static pid_t pid_of_helper(void)
+{
+    char path[64];
+    int pid = 0;
+    cleanup_(fclosep) FILE *file = NULL;
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    return pid;
+}
+
+static void see_another_descriptor(struct helper *helper)
+{
+    char path[] = "/tmp/mq-process-XXXXXX";
+    int fd = mkstemp(path);
+    const char *name = strrchr(path, '/') + 1;
+    struct stat st;
+    int copy;
+
+    assert_true(fd >= 0);
+    copy = dup(fd);
+    close(fd);
+    assert_int_equal(fstat(copy, &st), 0);
+    assert_true(helper_has_open(helper, getpid(), name, st.st_ino));
+    assert_false(helper_has_open(helper, getpid(), name, st.st_ino + 1)); /* a file of the same name */
+    close(copy);
+    assert_false(helper_has_open(helper, getpid(), name, st.st_ino));
+    assert_int_equal(unlink(path), 0);
+}
+
+static void another_descriptor_of_the_file_is_seen(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+
+    (void)state;
+    see_another_descriptor(helper);
+    see_another_descriptor(NULL);
+}
+
+static void an_executable_is_named(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+    char wanted[PATH_MAX] = "";
+    char got[PATH_MAX];
+    char little[4];
+
+    (void)state;
+    assert_true(readlink("/proc/self/exe", wanted, sizeof wanted - 1) > 0);
+    assert_true(helper_executable(helper, getpid(), got, sizeof got));
+    assert_string_equal(got, wanted);
+    assert_true(helper_executable(NULL, getpid(), got, sizeof got));
+    assert_string_equal(got, wanted);
+    assert_false(helper_executable(helper, getpid(), little, sizeof little));
+    assert_false(helper_executable(NULL, getpid(), little, sizeof little));
+    assert_false(helper_executable(helper, 0, got, sizeof got));
+}
+
+static void a_helper_that_is_gone_knows_nothing(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+    struct err err = { 0 };
+    char got[PATH_MAX];
+
+    (void)state;
+    assert_int_equal(kill(pid_of_helper(), SIGKILL), 0);
+    assert_false(helper_executable(helper, getpid(), got, sizeof got));
+    assert_false(helper_executable(helper, getpid(), got, sizeof got));
+    assert_int_equal(helper_keep(helper, "/nowhere", &err), -EPIPE);
+}
+
+static void a_late_answer_is_not_that_of_the_next_question(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+    pid_t pid = pid_of_helper();
+    char got[PATH_MAX];
+
+    (void)state;
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_false(helper_executable(helper, getpid(), got, sizeof got));
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_false(helper_has_open(helper, getpid(), "nothing of that name", 1));
+    assert_true(helper_executable(helper, getpid(), got, sizeof got));
+}
+
+static void signals_for_the_daemon_do_not_end_it(void **state)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+    cleanup_(helper_freep) struct helper *helper = start();
+    char got[PATH_MAX];
+
+    (void)state;
+    assert_true(helper_executable(helper, getpid(), got, sizeof got)); /* it is on its way by now */
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        assert_int_equal(kill(pid_of_helper(), numbers[i]), 0);
+    assert_true(helper_executable(helper, getpid(), got, sizeof got));
+}
+
+static void the_end_of_the_connection_is_its_end(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+
+    (void)state;
+    helper_end(helper);
+    assert_int_equal(waitpid(-1, NULL, 0), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
+/* Who reads a pipe of ours to its end does not wait for the helper. */
+static void it_keeps_no_descriptor_of_ours(void **state)
+{
+    int fds[2];
+    cleanup_(helper_freep) struct helper *helper = NULL;
+    struct pollfd end = { .events = POLLIN };
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    helper = start();
+    close(fds[1]);
+    end.fd = fds[0];
+    assert_int_equal(poll(&end, 1, AT_ONCE_MS), 1);
+    assert_true(end.revents & POLLHUP);
+    close(fds[0]);
+}
+
+static void other_mounts_are_neither_ours_nor_dead(void **state)
+{
+    (void)state;
+    assert_false(helper_mount_is_ours("/"));
+    assert_false(helper_mount_is_ours("/proc"));
+    assert_false(helper_mount_is_dead("/"));
+    assert_false(helper_mount_is_dead("/nowhere"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_descriptor_of_the_file_is_seen),
+        cmocka_unit_test(an_executable_is_named),
+        cmocka_unit_test(a_helper_that_is_gone_knows_nothing),
+        cmocka_unit_test(a_late_answer_is_not_that_of_the_next_question),
+        cmocka_unit_test(signals_for_the_daemon_do_not_end_it),
+        cmocka_unit_test(the_end_of_the_connection_is_its_end),
+        cmocka_unit_test(it_keeps_no_descriptor_of_ours),
+        cmocka_unit_test(other_mounts_are_neither_ours_nor_dead),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
