@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,26 +64,29 @@ static int default_config_file(char *ret_path, size_t room)
     return n > 0 && (size_t)n < room ? 0 : -ENAMETOOLONG;
 }
 
-/* A file with a secret that others can read is refused with the command that mends it. */
-static int check_file(const char *path, bool must_exist, struct err *err)
+/* A file with a secret that others can read is refused with the command that mends it. ENOENT: there is none. */
+static int open_file(const char *path, bool must_exist, FILE **ret_file, struct err *err)
 {
+    cleanup_(fclosep) FILE *file = fopen(path, "re");
     struct stat st;
 
-    if (stat(path, &st) < 0) {
-        if (errno == ENOENT && !must_exist)
-            return ENOENT;
+    if (!file && errno == ENOENT && !must_exist)
+        return ENOENT;
+    if (!file || fstat(fileno(file), &st) < 0)
         return err_sys(err, "configuration file '%s'", path);
-    }
     if (st.st_mode & 077)
         return err_set(err, EACCES, "others may read '%s'; run: chmod 600 '%s'", path, path);
+    *ret_file = steal_ptr(&file);
     return 0;
 }
 
-static int read_section(struct config *config, const char *path, const char *section, struct err *err)
+static int read_section(struct config *config, FILE *file, const char *path, const char *section, struct err *err)
 {
     struct reading reading = { .config = config, .err = err, .section = section };
-    int line = ini_parse(path, on_line, &reading);
+    int line;
 
+    rewind(file);
+    line = ini_parse_file(file, on_line, &reading);
     if (line == 0)
         return 0;
     if (err->code)
@@ -90,27 +94,73 @@ static int read_section(struct config *config, const char *path, const char *sec
     return err_set(err, EINVAL, "%s, line %d: not a line of a configuration file", path, line);
 }
 
+static int read_sections(struct config *config, const char *path, bool must_exist, struct err *err)
+{
+    char buffer[BUFSIZ]; /* of the stream, so that it can be wiped: it has had the secret */
+    char profile[CONFIG_TEXT_MAX];
+    FILE *file = NULL;
+    int r = open_file(path, must_exist, &file, err);
+
+    if (r != 0)
+        return r > 0 ? 0 : r;
+    (void)setvbuf(file, buffer, _IOFBF, sizeof buffer);        /* nothing was read yet: cannot fail */
+    (void)text_copy(profile, sizeof profile, config->profile); /* same size */
+    r = read_section(config, file, path, "default", err);
+    if (r == 0 && strcmp(profile, "default") != 0)
+        r = read_section(config, file, path, profile, err);
+    (void)text_copy(config->profile, sizeof config->profile, profile); /* the file cannot choose another one */
+    (void)fclose(file);                                                /* read-only */
+    secret_wipe(buffer, sizeof buffer);
+    return r;
+}
+
 static int read_file(struct config *config, struct err *err)
 {
     char path[PATH_MAX];
     bool is_given = config->config_file[0];
-    char profile[CONFIG_TEXT_MAX];
     int r = 0;
 
     if (is_given)
         (void)text_copy(path, sizeof path, config->config_file); /* same size */
     else
         r = default_config_file(path, sizeof path);
-    if (r == 0)
-        r = check_file(path, is_given, err);
-    if (r != 0)
-        return r > 0 ? 0 : r;
-    (void)text_copy(profile, sizeof profile, config->profile); /* same size */
-    r = read_section(config, path, "default", err);
-    if (r == 0 && strcmp(profile, "default") != 0)
-        r = read_section(config, path, profile, err);
-    (void)text_copy(config->profile, sizeof config->profile, profile); /* the file cannot choose another one */
+    return r < 0 ? err_set(err, -r, "the configuration file's name is too long")
+                 : read_sections(config, path, is_given, err);
+}
+
+/* A file of systemd's LoadCredential=, which only we can read. Absent: nothing changes. */
+static int read_credential(const char *dir, const char *name, struct secret **secret, struct err *err)
+{
+    char path[PATH_MAX];
+    char text[SECRET_MAX];
+    cleanup_(closep) int fd = -1;
+    ssize_t n;
+    int r;
+
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+        return err_set(err, ENAMETOOLONG, "CREDENTIALS_DIRECTORY is too long");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(err, "credential '%s'", path);
+    n = read(fd, text, sizeof text - 1);
+    if (n < 0)
+        return err_sys(err, "credential '%s'", path);
+    text[n] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    r = set_secret(secret, text, err);
+    secret_wipe(text, (size_t)n);
     return r;
+}
+
+static int read_credentials(struct config *config, struct err *err)
+{
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    int r;
+
+    if (!dir || *dir != '/')
+        return 0;
+    r = read_credential(dir, "client_id", &config->client_id, err);
+    return r < 0 ? r : read_credential(dir, "client_secret", &config->client_secret, err);
 }
 
 static int read_environment(struct config *config, struct err *err)
@@ -162,7 +212,7 @@ int config_load(int argc, char **argv, struct config *config, struct err *err)
         (void)err_set(err, EINVAL, "a profile's name has letters, digits, '.', '_' and '-'"); /* likewise */
         return EXIT_USAGE;
     }
-    if (read_file(config, err) < 0 || read_environment(config, err) < 0)
+    if (read_file(config, err) < 0 || read_credentials(config, err) < 0 || read_environment(config, err) < 0)
         return EXIT_CONFIG;
     config->mountpoint[0] = '\0'; /* once more: the command line wins over file and environment */
     config->kernel_options[0] = '\0';
