@@ -28,7 +28,7 @@ bool helper_mount_is_ours(const char *path)
     return ours;
 }
 
-/* statfs() and not stat(), which the kernel may answer from what it remembers. */
+/* statfs() always asks; stat() could be answered from what the kernel remembers. */
 bool helper_mount_is_dead(const char *path)
 {
     struct statfs st;

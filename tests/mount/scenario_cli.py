@@ -115,7 +115,6 @@ def the_environment_names_service_and_credentials(bench: Bench) -> None:
 @claim
 def a_stale_mount_is_replaced(bench: Bench) -> None:
     """One that nobody took away: the helper of the daemon was killed with it."""
-    os.listdir(bench.root)  # the kernel remembers the root's attributes, and answers stat() even now
     os.kill(helper_of(bench.program.pid), signal.SIGKILL)
     bench.program.kill()
     same(errno_of(os.listdir, bench.root), "ENOTCONN", "a stale mount")

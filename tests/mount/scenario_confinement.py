@@ -125,6 +125,18 @@ def it_can_be_switched_off(bench: Bench) -> None:
     end_by(bench, signal.SIGTERM)
 
 
+@claim
+def a_program_with_two_descriptors_does_not_send_half_of_a_file(bench: Bench) -> None:
+    """Only the helper may see the other one."""
+    with open(bench.root / "hunts" / "half.yar", "w") as file:
+        file.write("rule half {\n")
+        file.flush()
+        os.close(os.dup(file.fileno()))
+        same(bench.proxy.calls("hunt"), [], "sent by the first close")
+        file.write("  condition: filesize > 1\n}\n")
+    same(len(bench.proxy.calls("hunt")), 1, "hunts")
+
+
 # ---- the end ----
 
 
@@ -220,15 +232,39 @@ def what_a_killed_daemon_leaves_is_taken_away_for_anybody(bench: Bench) -> None:
     end_by(bench, signal.SIGTERM)
 
 
+def ours(bench: Bench) -> dict[int, str]:
+    return {pid: line for pid, line in processes_of(bench.directory).items() if pid != bench.engine.pid}
+
+
+def private_engine(bench: Bench) -> tuple[int, Path]:
+    """Its pid, and the directory of its socket."""
+    [(pid, line)] = [(pid, line) for pid, line in ours(bench).items() if "--exit-with-stdin" in line]
+    return pid, Path(re.search(r"--socket (\S+)/engine", line)[1])
+
+
 @claim(mounted=False)
 def a_private_engine_works_and_ends_for_anybody(bench: Bench) -> None:
     shutil.copytree(bench.zoo.directory, bench.directory / "local")
     nobody_mounts(bench, "--local", bench.directory / "local")
-    before = set(processes_of(bench.directory)) - {bench.engine.pid}
-    same(len(before), 3, f"daemon, helper and engine: {before}")
+    same(len(ours(bench)), 3, f"daemon, helper and engine: {ours(bench)}")
+    _, place = private_engine(bench)
     as_nobody(bench, f"ls {bench.root}/hunts && cat {bench.root}/quotas")
     end_by(bench, signal.SIGTERM)
-    until(lambda: set(processes_of(bench.directory)) == {bench.engine.pid}, STOP_MAX_S, "no process is left")
+    same(ours(bench), {}, "processes that are left")
+    assert not place.exists(), f"{place} is left"
+
+
+@claim(mounted=False)
+def a_private_engine_that_hangs_is_ended(bench: Bench) -> None:
+    shutil.copytree(bench.zoo.directory, bench.directory / "local")
+    nobody_mounts(bench, "--local", bench.directory / "local")
+    engine, place = private_engine(bench)
+    os.kill(engine, signal.SIGSTOP)
+    bench.program.process.terminate()
+    same(bench.program.wait(STOP_MAX_S), 0, "exit status")
+    bench.program = None
+    same(ours(bench), {}, "processes that are left")
+    assert not place.exists(), f"{place} is left"
 
 
 @claim(mounted=False)
