@@ -28,3 +28,4 @@ CHECKED int confine_seccomp(const struct confine_config *config, bool *ret_is_on
 
 extern const char confine_sanitizer_calls[];   /* what their reports need; names separated by blanks */
 extern const char confine_sanitizer_reports[]; /* a variable of the environment: the directory of their reports */
+extern const char confine_sanitizer_program[]; /* a path: what they read names of functions from */

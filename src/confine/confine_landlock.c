@@ -153,6 +153,7 @@ static int add_rules(int ruleset_fd, const struct ruleset *handled, const struct
         { config->socket_dir ? "/tmp" : NULL, LANDLOCK_ACCESS_FS_REMOVE_DIR }, /* that directory itself, when empty */
         { resolver, READ },
         { reports, WRITE },
+        { confine_sanitizer_program, READ },
     };
     int r = 0;
 

@@ -1,15 +1,15 @@
 /*
  * helper -- a process beside the daemon that does what the daemon gives up when it confines itself.
  *
- * It is forked before everything else, keeps the rights that we were started with, and does three things: it takes the
- * dead mount away when the daemon is gone, in order or by SIGKILL; and it looks into /proc/PID for the daemon, since
- * Landlock closes there what ptrace(2) may not touch. The end of the connection is the end of the daemon: there is no
- * message for it that could get lost.
+ * It is forked before everything else, keeps the rights that we were started with, and does two things. It takes the
+ * dead mount away when the daemon is gone, in order or by SIGKILL: the end of the connection is the end of the daemon,
+ * so there is no message for it that could get lost. And it looks into /proc/PID for the daemon, since Landlock closes
+ * there what ptrace(2) may not touch.
  *
+ * Units      waits in seconds: a call waits for the other process, for HELPER_WAIT_S at most.
  * Ownership  texts are borrowed for the call.
- * Errors     0 or a negative errno with err filled. A helper that died, or does not answer in time, knows nothing:
- * `false`. Threads    one starts and frees it; any may ask. A call waits for the other process, for HELPER_WAIT_S at
- * most.
+ * Errors     0 or a negative errno with err filled. A helper that died, or is late, knows nothing: `false`.
+ * Threads    one starts and frees it; any may ask.
  */
 #pragma once
 
