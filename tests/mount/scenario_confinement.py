@@ -4,6 +4,7 @@ anybody else; its helper takes away what is dead, and nothing else."""
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -13,8 +14,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import (CREDENTIALS, EVERYTHING, JOB_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim, errno_of,
-                     helper_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
+from harness import (CREDENTIALS, EVERYTHING, JOB_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim, claim_of_root,
+                     errno_of, helper_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
 
 END_MAX_S = 2  # what is promised
 NOBODY = 65534
@@ -51,13 +52,16 @@ def end_by(bench: Bench, number: int) -> None:
 
 @contextlib.contextmanager
 def fuse_for_everybody() -> Iterator[None]:
-    """As udev makes it; a machine without udev gives /dev/fuse to root alone."""
-    mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
-    os.chmod("/dev/fuse", mode | 0o666)
-    try:
-        yield
-    finally:
-        os.chmod("/dev/fuse", mode)
+    """As udev makes it; a machine without udev gives /dev/fuse to root alone. One claim at a time, or the mode that is
+    put back would be that of another."""
+    with open("/dev/fuse", "rb") as device:
+        fcntl.flock(device, fcntl.LOCK_EX)
+        mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
+        os.chmod("/dev/fuse", mode | 0o666)
+        try:
+            yield
+        finally:
+            os.chmod("/dev/fuse", mode)
 
 
 def sh_as_nobody(bench: Bench, command: str) -> subprocess.CompletedProcess[str]:
@@ -195,7 +199,7 @@ def an_end_without_its_helper_is_an_end(bench: Bench) -> None:
 # ---- anybody ----
 
 
-@claim(mounted=False)
+@claim_of_root
 def anybody_can_work_and_has_no_right_left(bench: Bench) -> None:
     nobody_mounts(bench)
     process = Path(f"/proc/{bench.program.pid}")
@@ -213,14 +217,14 @@ def anybody_can_work_and_has_no_right_left(bench: Bench) -> None:
     bench.program = None
 
 
-@claim(mounted=False)
+@claim_of_root
 def a_signal_unmounts_for_anybody(bench: Bench) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         nobody_mounts(bench)
         end_by(bench, number)
 
 
-@claim(mounted=False)
+@claim_of_root
 def what_a_killed_daemon_leaves_is_taken_away_for_anybody(bench: Bench) -> None:
     nobody_mounts(bench)
     bench.kill()
@@ -242,7 +246,7 @@ def private_engine(bench: Bench) -> tuple[int, Path]:
     return pid, Path(re.search(r"--socket (\S+)/engine", line)[1])
 
 
-@claim(mounted=False)
+@claim_of_root
 def a_private_engine_works_and_ends_for_anybody(bench: Bench) -> None:
     shutil.copytree(bench.zoo.directory, bench.directory / "local")
     nobody_mounts(bench, "--local", bench.directory / "local")
@@ -254,7 +258,7 @@ def a_private_engine_works_and_ends_for_anybody(bench: Bench) -> None:
     assert not place.exists(), f"{place} is left"
 
 
-@claim(mounted=False)
+@claim_of_root
 def a_private_engine_that_hangs_is_ended(bench: Bench) -> None:
     shutil.copytree(bench.zoo.directory, bench.directory / "local")
     nobody_mounts(bench, "--local", bench.directory / "local")
@@ -267,7 +271,7 @@ def a_private_engine_that_hangs_is_ended(bench: Bench) -> None:
     assert not place.exists(), f"{place} is left"
 
 
-@claim(mounted=False)
+@claim_of_root
 def a_cache_of_somebody_else_is_one_clear_line(bench: Bench) -> None:
     """Root could not use it either once its capabilities are gone."""
     bench.mount()

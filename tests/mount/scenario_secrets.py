@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from harness import (CLIENT_ID, CLIENT_SECRET, CREDENTIALS, EVERYTHING, START_MAX_S, STOP_MAX_S, Bench, Program, claim,
-                     helper_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
+                     claim_of_root, helper_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
 from proxy import gateway
 
 REGION_MAX_BYTES = 1 << 26
@@ -22,7 +22,8 @@ def start(bench: Bench, *arguments: str | Path, environment: dict[str, str], she
     """malqueryfs in the foreground, run by a shell that does `shell` first."""
     options = [f"base_url={bench.proxy.url}", f"state_dir={bench.state}", f"cache_dir={bench.cache}"]
     bench.program = Program(
-        ["/bin/sh", "-c", f'{shell} exec "$@"', "sh", malqueryfs(), "-f", "-o", ",".join(options), *arguments, bench.root],
+        ["/bin/sh", "-c", f'{shell} exec "$@"', "sh", malqueryfs(), "-f", "-o", ",".join(options), *arguments,
+         bench.root],
         {**bench.environment, **environment}, bench.logs / "malqueryfs.log")
     until(lambda: mount_flags(bench.root) or not bench.program.is_running(), START_MAX_S, "the mount")
     assert bench.program.is_running(), f"malqueryfs ended with {bench.program.wait()}"
@@ -55,7 +56,7 @@ def knows(pid: int, secret: str) -> bool:
     return False
 
 
-@claim(mounted=False)
+@claim_of_root
 def no_file_log_argument_or_environment_has_one(bench: Bench) -> None:
     start(bench, "-d", environment=CREDENTIALS)
     bench.job("all", EVERYTHING)
@@ -79,7 +80,7 @@ def no_file_log_argument_or_environment_has_one(bench: Bench) -> None:
             assert secret.encode() not in content, f"a secret is in {place}"
 
 
-@claim(mounted=False)
+@claim_of_root
 def the_helper_does_not_know_them(bench: Bench) -> None:
     """From files and not from the environment: of that, a sanitizer makes a copy."""
     start(bench, environment={"CREDENTIALS_DIRECTORY": str(credentials_of_systemd(bench))})
@@ -88,7 +89,7 @@ def the_helper_does_not_know_them(bench: Bench) -> None:
     assert not knows(helper_of(bench.program.pid), CLIENT_SECRET), "the helper has the secret"
 
 
-@claim(mounted=False)
+@claim_of_root
 def those_of_the_private_engine_are_not_to_be_seen(bench: Bench) -> None:
     path = f"{os.path.dirname(malqueryd())}:{bench.environment['PATH']}"
     start(bench, "--local", bench.zoo.directory, environment={"PATH": path})
