@@ -9,7 +9,7 @@ fail() {
     status=1
 }
 
-documents='README.md CONTRIBUTING.md src/ARCHITECTURE.md'
+documents='README.md SECURITY.md CONTRIBUTING.md src/ARCHITECTURE.md'
 for document in $documents; do
     [ -f "$document" ] || fail "$document is missing"
 done

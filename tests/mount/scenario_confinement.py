@@ -87,7 +87,7 @@ def nobody_mounts(bench: Bench, *arguments: str | Path) -> None:
     """The bench's mount, but of another user."""
     if not (bench.directory / "bin").exists():
         give_to_nobody(bench)
-    options = f"base_url={bench.proxy.url},state_dir={bench.state},cache_dir={bench.cache}"
+    options = f"base_url={bench.proxy.url},state_dir={bench.state},cache_dir={bench.cache},budget=unlimited"
     with fuse_for_everybody():
         bench.program = Program(
             [*AS_NOBODY, bench.directory / "bin/malqueryfs", "-f", "-o", options, *arguments, bench.root],
