@@ -262,7 +262,9 @@ class Bench:
         return program
 
     def unmount(self) -> None:
-        self.run(f"fusermount3 -u {self.root}", cwd=self.directory)
+        # A df of anybody on this machine looks at every mount, which is busy for that moment.
+        until(lambda: self.run(f"fusermount3 -u {self.root}", ok=False, cwd=self.directory).returncode == 0, STOP_MAX_S,
+              "nobody has it open, so it is unmounted")
         status = self.program.wait()
         self.program = None
         same(status, 0, "exit status of malqueryfs after unmount")
