@@ -254,7 +254,6 @@ CHECKED static int disk_publish(struct store *store, const struct store_ref *ref
 
 /* A walk over ab/cd/<sha256> below a shelf. Names of another shape are not ours and are passed over. */
 struct scan {
-    struct store *store;
     struct store_ref ref; /* of the entry; kind and shelf of all */
     store_place_each *each;
     void *closure;
@@ -326,7 +325,7 @@ int scan_dir(struct scan *scan, int parent_fd, const char *name, int level, stru
 CHECKED static int disk_list(struct store *store, enum store_kind kind, enum store_shelf shelf, store_place_each *each,
                              void *closure, struct err *err)
 {
-    struct scan scan = { .store = store, .ref = { .kind = kind, .shelf = shelf }, .each = each, .closure = closure };
+    struct scan scan = { .ref = { .kind = kind, .shelf = shelf }, .each = each, .closure = closure };
 
     return scan_dir(&scan, shelf_fd(store, shelf), ".", 0, err);
 }

@@ -1,6 +1,6 @@
 /*
  * Objects in memory: one block each, in a table. The table has one reference to each block, who has it open another
- * one. Nothing of it reaches a file; a swap partition sees sealed bytes only, since the key is locked into memory.
+ * one. Nothing of it reaches a file. Memory can be swapped out, therefore what is kept is sealed.
  */
 #include <errno.h>
 #include <stdlib.h>
