@@ -19,6 +19,8 @@ uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *
         if (*spec->suffix) /* metadata of the sample */
             number ^= map_hash(spec->suffix, strlen(spec->suffix));
     } else {
+        if (subject->kind == SUBJECT_REQUEST && !spec->name) /* an id in upper case is the same one */
+            name = subject->text;
         number = map_hash_u64(parent) ^ map_hash(name, strlen(name));
         if (spec->is_per_request)
             number ^= map_hash(subject->text, strlen(subject->text));

@@ -59,6 +59,20 @@ static void metadata_of_a_sample_is_another_file_than_the_sample(void **state)
     assert_int_not_equal(node_number(1, sample, "x", &subject), node_number(1, metadata, "x", &subject));
 }
 
+static void a_request_has_one_number_whatever_the_case_of_its_id(void **state)
+{
+    const struct node_spec *spec = row(row(&tree_root, "requests"), "<id>");
+    const struct node_spec *status = row(spec, "status");
+    struct subject subject = { .kind = SUBJECT_REQUEST, .text = "096f6aa5-f245-4b09-790f-133bc89d4d26" };
+    struct subject other = { .kind = SUBJECT_REQUEST, .text = "096f6aa5-f245-4b09-790f-133bc89d4d27" };
+    uint64_t number = node_number(1, spec, subject.text, &subject);
+
+    (void)state;
+    assert_int_equal(node_number(1, spec, "096F6AA5-F245-4B09-790F-133BC89D4D26", &subject), number);
+    assert_int_not_equal(node_number(1, spec, other.text, &other), number);
+    assert_int_not_equal(node_number(number, status, "status", &subject), node_number(number, status, "id", &subject));
+}
+
 static void results_of_another_request_are_another_directory(void **state)
 {
     const struct node_spec *hunt = row(row(&tree_root, "hunts"), "NAME");
@@ -146,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sample_has_one_number_in_every_directory),
         cmocka_unit_test(metadata_of_a_sample_is_another_file_than_the_sample),
+        cmocka_unit_test(a_request_has_one_number_whatever_the_case_of_its_id),
         cmocka_unit_test(results_of_another_request_are_another_directory),
         cmocka_unit_test(no_number_is_reserved_or_negative),
         cmocka_unit_test(two_samples_that_collide_are_two_nodes),
