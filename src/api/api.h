@@ -101,6 +101,7 @@ struct api_result {
     enum request_state state;
     struct query_stats stats;
     bool has_stats;
+    bool is_search; /* it says that it is a hunt or a search; what a multi-download says is not known (API page 3.2) */
     struct api_samples samples;
     char reason[API_TEXT_MAX + 1]; /* of a failed request, "" when the service gave none */
     struct buf raw;                /* the answer as it came */

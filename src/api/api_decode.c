@@ -384,6 +384,18 @@ static enum request_state read_state(const char *text)
     return REQUEST_INPROGRESS;
 }
 
+static bool read_is_search(struct json_object *meta)
+{
+    static const char *const types[] = { "hunt", "search" };
+    char type[16];
+
+    get_text(meta, "reqtype", type, sizeof type);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (strcasecmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
 int api_decode_result(const struct buf *body, struct api_result *ret_result, struct err *err)
 {
     cleanup_(json_putp) struct json_object *root = NULL;
@@ -403,6 +415,7 @@ int api_decode_result(const struct buf *body, struct api_result *ret_result, str
     result.state = read_state(state);
     if (result.state != REQUEST_FAILED)
         result.reason[0] = '\0';
+    result.is_search = read_is_search(meta);
     read_stats(member(meta, "stats"), &result);
     r = read_samples(root, &result.samples, err);
     if (r < 0)

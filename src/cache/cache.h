@@ -138,7 +138,10 @@ struct cache_progress {
 /* False: this request is not being imported now. */
 bool cache_progress(struct cache *cache, const struct request_id *id, struct cache_progress *ret_progress);
 
-/* A request id that this profile does not know: asks the service and adopts it. ENOENT: the service does not know it.
+/*
+ * A request id that this profile does not know: asks the service and adopts it. ENOENT: the service does not know it.
+ * One that is done without results and does not say that it is a search stays in progress until the importer has asked
+ * for its archive, which is what makes a multi-download of it. Nothing is spent.
  */
 CHECKED int cache_fetch_request(struct cache *cache, const struct request_id *id, struct err *err);
 

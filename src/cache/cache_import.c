@@ -24,7 +24,7 @@ enum {
 #define CACHE_ARCHIVE_MAX (16 * GIB) /* bytes */
 
 /* API page 3.8 */
-static const char archive_password[] = "infected";
+const char cache_archive_password[] = "infected";
 
 /* ---- the archive ---- */
 
@@ -55,7 +55,7 @@ static int take(void *closure, const void *data, size_t n, struct err *err)
     return store_writer_write(intake->writer, data, n, err);
 }
 
-static int fetch_archive(struct cache *cache, const struct request_id *id, struct err *err)
+int cache_fetch_archive(struct cache *cache, const struct request_id *id, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
     struct archive_intake intake = { .cache = cache };
@@ -102,7 +102,7 @@ static int unpack(struct cache *cache, const struct request_id *id, struct batch
     cleanup_(freep) struct digest *wanted = calloc(batch->n, sizeof *wanted);
     cleanup_(freep) struct store_reason *reasons = calloc(batch->n, sizeof *reasons);
     struct store_unpack unpack = { .wanted = wanted,
-                                   .password = archive_password,
+                                   .password = cache_archive_password,
                                    .cancel = &cache->stop_waiting,
                                    .n_local = &cache->progress.n_done };
     int r;
@@ -151,7 +151,7 @@ static int bring(struct cache *cache, const struct request_id *id, struct batch 
     int r = unpack(cache, id, batch, err);
 
     for (int i = 0; i < IMPORT_FETCHES_MAX && r != -ECANCELED && !is_complete(cache, batch); i++) {
-        r = fetch_archive(cache, id, err);
+        r = cache_fetch_archive(cache, id, err);
         if (r != 0)
             return r;
         r = unpack(cache, id, batch, err);
@@ -248,8 +248,7 @@ int cache_download_failed(struct cache *cache, const struct store_request *reque
     return r;
 }
 
-/* No archive, or none that is one: odd answers of the service, or of whoever stands on the way. */
-static bool is_odd(int r)
+bool cache_is_odd_archive(int r)
 {
     return r == API_ABSENT || r == -EPROTO || r == -EBADMSG || r == -EFBIG;
 }
@@ -278,8 +277,10 @@ static int import(struct cache *cache, const struct request_id *id, struct err *
     int64_t n_local;
     int r = store_request_get(cache->store, id, &request, err);
 
-    if (r != 0 || request.state != REQUEST_INPROGRESS)
-        return r < 0 ? r : 0; /* forgotten, or another mount was faster */
+    if (r == 0 && request.state == REQUEST_INPROGRESS && request.kind != QUERY_MULTI)
+        r = cache_adopt_archive(cache, &request, err);
+    if (r != 0 || request.state != REQUEST_INPROGRESS || request.kind != QUERY_MULTI)
+        return r < 0 ? r : 0; /* forgotten, a search after all, or another mount was faster */
     r = load_batch(cache, &request, &batch, err);
     if (r == 0) {
         lock_acquire(&cache->lock);
@@ -297,7 +298,7 @@ static int import(struct cache *cache, const struct request_id *id, struct err *
         r = note_samples(cache, &batch, err);
     if (r == 0)
         r = finish(cache, &request, &batch, NULL, err);
-    else if (is_odd(r) && cache_is_denied(cache, id)) /* it was paid for: not after one odd answer */
+    else if (cache_is_odd_archive(r) && cache_is_denied(cache, id)) /* it was paid for: not after one odd answer */
         r = finish(cache, &request, &batch, err->text, err);
     batch_done(&batch);
     return r > 0 ? -err->code : r;

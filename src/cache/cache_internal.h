@@ -98,7 +98,32 @@ CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest
 CHECKED int cache_room_take(struct cache *cache, int64_t n_bytes, struct err *err);
 void cache_room_give(struct cache *cache, int64_t n_bytes);
 
+/* ---- requests of somebody else (cache_adopt.c) ---- */
+
+/*
+ * Only its archive tells that an adopted request is a multi-download, for the service does not say of what kind one is.
+ * True: it is done, and neither says that it is a search nor looks like one.
+ */
+bool cache_may_have_archive(const struct store_request *request, const struct api_result *result);
+
+/*
+ * Fetches the archive of such a request (free). With one it becomes a multi-download of the samples that the archive
+ * has; without, it is a search and finished. *request is then what it has become. STORE_ABSENT: forgotten meanwhile.
+ */
+CHECKED int cache_adopt_archive(struct cache *cache, struct store_request *request, struct err *err);
+
+/* Asks once more about a request that has no archive, and takes the answer for its result. */
+CHECKED int cache_conclude_search(struct cache *cache, const struct request_id *id, struct err *err);
+
 /* ---- what they bring (cache_import.c) ---- */
+
+extern const char cache_archive_password[];
+
+/* The archive of a request, on disk as it came. API_ABSENT: the service has none. */
+CHECKED int cache_fetch_archive(struct cache *cache, const struct request_id *id, struct err *err);
+
+/* No archive, or none that is one: odd answers of the service, or of whoever stands on the way. */
+bool cache_is_odd_archive(int r);
 
 /* The service failed a multi-download, or denies it: nothing more will come. */
 CHECKED int cache_download_failed(struct cache *cache, const struct store_request *request, const char *reason,

@@ -187,6 +187,12 @@ static void deny(struct cache *cache, struct poll *poll)
         conclude(cache, &poll->request, &result);
 }
 
+/* Done, and its result is an archive, or may be one. */
+static bool has_archive(const struct store_request *request, const struct api_result *result)
+{
+    return (request->kind == QUERY_MULTI && result->state == REQUEST_DONE) || cache_may_have_archive(request, result);
+}
+
 static void ask(struct cache *cache, struct poll *poll)
 {
     struct api_result result = { 0 };
@@ -195,12 +201,12 @@ static void ask(struct cache *cache, struct poll *poll)
 
     cache_count(cache, &cache->health.n_polls, 1);
     r = cache_note(cache, api_request(cache->api, &poll->request.id, &result, &err), &err);
-    if (r == 0 && poll->request.kind != QUERY_MULTI) /* there the archive has the last word */
+    if (r == 0 && poll->request.kind != QUERY_MULTI && !has_archive(&poll->request, &result)) /* it has the last word */
         cache_not_denied(cache, &poll->request.id);
     if (r == API_ABSENT)
         deny(cache, poll);
-    else if (r == 0 && result.state == REQUEST_DONE && poll->request.kind == QUERY_MULTI)
-        cache_import(cache, &poll->request.id); /* its result is an archive */
+    else if (r == 0 && has_archive(&poll->request, &result))
+        cache_import(cache, &poll->request.id);
     else if (r == 0 && result.state != REQUEST_INPROGRESS)
         conclude(cache, &poll->request, &result);
     else if (r < 0 && r != -ECANCELED)
@@ -290,9 +296,28 @@ int cache_fetch_request(struct cache *cache, const struct request_id *id, struct
     r = store_request_adopt(cache->store, id, QUERY_HUNT, clock_now_s(), err);
     if (r >= 0)
         r = store_request_get(cache->store, id, &request, err);
-    if (r == 0 && result.state != REQUEST_INPROGRESS)
+    if (r == 0 && has_archive(&request, &result))
+        cache_import(cache, id);
+    else if (r == 0 && result.state != REQUEST_INPROGRESS)
         finish(cache, &request, &result);
     api_result_done(&result);
     cache_changed(cache);
+    return r < 0 ? r : 0;
+}
+
+int cache_conclude_search(struct cache *cache, const struct request_id *id, struct err *err)
+{
+    struct api_result result = { 0 };
+    struct store_request request;
+    int r = cache_note(cache, api_request(cache->api, id, &result, err), err);
+
+    if (r == API_ABSENT)
+        return err_set(err, ENOENT, "the service does not know request %s any more", id->s);
+    if (r < 0)
+        return err_wrap(err, "request %s", id->s);
+    r = store_request_get(cache->store, id, &request, err);
+    if (r == 0 && result.state != REQUEST_INPROGRESS)
+        finish(cache, &request, &result);
+    api_result_done(&result);
     return r < 0 ? r : 0;
 }

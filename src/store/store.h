@@ -214,6 +214,15 @@ struct store_unpack {
 CHECKED int store_archive_unpack(struct store *store, const struct request_id *id, const struct store_unpack *unpack,
                                  struct store_reason *ret_reasons, struct err *err);
 
+/*
+ * What the archive of a request has: the digests of its members' bytes, each once, in the order of the archive. Members
+ * that cannot be read are left out. The array is the caller's. STORE_ABSENT: no archive was kept. Fails like
+ * store_archive_unpack(), and with more than STORE_UNPACK_MAX samples (EFBIG).
+ */
+CHECKED int store_archive_list(struct store *store, const struct request_id *id, const char *password,
+                               const volatile bool *cancel, struct digest **ret_digests, size_t *ret_n,
+                               struct err *err);
+
 /* ---- password zips: one local sample each, made in memory when they are opened ---- */
 
 enum store_zip_method { STORE_ZIP_CRYPTO, STORE_ZIP_AES, STORE_ZIP_METHODS };
@@ -469,6 +478,13 @@ CHECKED int store_request_get(struct store *store, const struct request_id *id, 
 /* Adds a request that somebody else made. One that is known already is left alone. */
 CHECKED int store_request_adopt(struct store *store, const struct request_id *id, enum query_kind kind, int64_t now_s,
                                 struct err *err);
+
+/*
+ * An adopted request turns out to be a multi-download of these samples: its kind and what it was asked for, in one
+ * transaction. STORE_ABSENT: it is finished, gone, or known to be one already.
+ */
+CHECKED int store_request_adopt_asked(struct store *store, int64_t row, const struct store_asked *asked, size_t n,
+                                      struct err *err);
 
 /*
  * In one transaction: state, stats, results in their order, metadata of all samples, reasons, the raw answer.

@@ -135,6 +135,34 @@ int store_request_adopt(struct store *store, const struct request_id *id, enum q
     return r;
 }
 
+CHECKED static int adopt_asked_locked(struct store *store, int64_t row, const struct store_asked *asked, size_t n,
+                                      struct err *err) REQUIRES(&store->db.lock);
+
+static int adopt_asked_locked(struct store *store, int64_t row, const struct store_asked *asked, size_t n,
+                              struct err *err)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_REQUEST_IS_MULTI);
+    int r;
+
+    store_query_int(&query, row);
+    store_query_int(&query, QUERY_MULTI);
+    r = store_db_change(&store->db, &query, err);
+    return r == 0 ? store_asked_add_locked(store, row, asked, n, err) : r;
+}
+
+int store_request_adopt_asked(struct store *store, int64_t row, const struct store_asked *asked, size_t n,
+                              struct err *err)
+{
+    int r;
+
+    lock_acquire(&store->db.lock);
+    r = store_db_begin(&store->db, err);
+    if (r == 0)
+        r = store_db_end(&store->db, adopt_asked_locked(store, row, asked, n, err), err);
+    lock_release(&store->db.lock);
+    return r;
+}
+
 CHECKED static int put_raw_locked(struct store *store, int64_t row, const struct store_answer *answer, struct err *err)
     REQUIRES(&store->db.lock);
 

@@ -153,6 +153,7 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_REQUEST_DELETE] = "DELETE FROM request WHERE row = ?1 RETURNING row",
     [SQL_REQUEST_UNSHOW] = "UPDATE entry SET request = NULL, state = CASE state WHEN 3 THEN 0 ELSE state END"
                            " WHERE request = (SELECT id FROM request WHERE row = ?1)",
+    [SQL_REQUEST_IS_MULTI] = "UPDATE request SET kind = ?2 WHERE row = ?1 AND state = 0 AND kind <> ?2 RETURNING row",
     [SQL_ASKED_ADD] = "INSERT INTO asked (request, position, digest, reason) VALUES (?1, ?2, ?3, ?4)",
     [SQL_ASKED_REASON] = "UPDATE asked SET reason = ?3 WHERE request = ?1 AND digest = ?2",
     [SQL_ASKED_LIST] =

@@ -66,6 +66,31 @@ static void an_observed_result_is_read(void **state)
     api_result_done(&result);
 }
 
+static void only_hunts_and_searches_say_that_they_are_one(void **state)
+{
+    static const struct {
+        const char *meta;
+        bool is_search;
+    } answers[] = {
+        { "{\"meta\":{\"reqtype\":\"hunt\"}}", true },
+        { "{\"meta\":{\"reqtype\":\"Search\"}}", true },
+        { "{\"meta\":{\"reqtype\":\"download\"}}", false },
+        { "{\"meta\":{\"reqtype\":\"\"}}", false },
+        { "{\"meta\":{\"reqtype\":7}}", false },
+        { "{\"meta\":{}}", false },
+        { "{}", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        struct api_result result = { 0 };
+
+        assert_int_equal(decode_result(answers[i].meta, &result), 0);
+        assert_int_equal(result.is_search, answers[i].is_search);
+        api_result_done(&result);
+    }
+}
+
 static void an_unknown_or_missing_state_is_in_progress(void **state)
 {
     (void)state;
@@ -421,6 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_observed_result_is_read),
+        cmocka_unit_test(only_hunts_and_searches_say_that_they_are_one),
         cmocka_unit_test(an_unknown_or_missing_state_is_in_progress),
         cmocka_unit_test(a_failed_request_has_its_reason),
         cmocka_unit_test(no_state_and_a_404_inside_is_absent),

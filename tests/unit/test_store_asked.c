@@ -85,6 +85,43 @@ static void what_has_no_reason_is_a_result(void **state)
     assert_string_equal(seen.items[1].reason, "no");
 }
 
+static void an_adopted_request_becomes_a_multi_download_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_asked asked[2] = { { .digest = { .bytes = { 1 } } },
+                                    { .digest = { .bytes = { 2 } }, .reason = "no" } };
+    struct store_request request;
+    struct request_id id;
+    struct seen seen = { .n = 0 };
+
+    assert_int_equal(store_request_adopt(fixture->store, &id_one, QUERY_HUNT, 1, &fixture->err), 0);
+    assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
+    assert_int_equal(store_request_adopt_asked(fixture->store, request.row, asked, 2, &fixture->err), 0);
+    assert_int_equal(store_request_adopt_asked(fixture->store, request.row, asked, 2, &fixture->err), STORE_ABSENT);
+    assert_int_equal(store_asked_list(fixture->store, request.row, see, &seen, &fixture->err), 0);
+    assert_int_equal(seen.n, 2);
+    assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
+    assert_int_equal(request.kind, QUERY_MULTI);
+    assert_int_equal(store_asked_under_way(fixture->store, &asked[0].digest, &id, &fixture->err), 0);
+    assert_string_equal(id.s, id_one.s);
+    assert_int_equal(store_asked_under_way(fixture->store, &asked[1].digest, &id, &fixture->err), STORE_ABSENT);
+}
+
+static void a_finished_request_becomes_nothing_else(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_asked asked = { .digest = { .bytes = { 1 } } };
+    struct store_request request = { .id = id_one, .state = REQUEST_DONE };
+
+    assert_int_equal(store_request_adopt(fixture->store, &id_one, QUERY_HUNT, 1, &fixture->err), 0);
+    assert_int_equal(store_request_finish(fixture->store, &(struct store_answer){ .request = &request }, &fixture->err),
+                     0);
+    assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
+    assert_int_equal(store_request_adopt_asked(fixture->store, request.row, &asked, 1, &fixture->err), STORE_ABSENT);
+    assert_int_equal(store_request_get(fixture->store, &id_one, &request, &fixture->err), 0);
+    assert_int_equal(request.kind, QUERY_HUNT);
+}
+
 static void a_verdict_about_another_text_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -108,6 +145,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(of_two_lists_that_share_a_sample_one_comes_first),
         STORE_TEST(what_has_no_reason_is_a_result),
+        STORE_TEST(an_adopted_request_becomes_a_multi_download_once),
+        STORE_TEST(a_finished_request_becomes_nothing_else),
         STORE_TEST(a_verdict_about_another_text_changes_nothing),
     };
 
