@@ -166,6 +166,7 @@ documents() {
     mkdir -p "$tree/src/decisions" "$tree/.ci" "$tree/tests"
     put README.md $'packaging/try\ntests/run\n'
     put CONTRIBUTING.md 'See `src/util/a.c`.'
+    put SECURITY.md 'What is protected.'
     put src/ARCHITECTURE.md '[why](decisions/0001-x.md); `a.c`'
     put src/decisions/0001-x.md 'x'
     put src/util/a.c ';'

@@ -14,6 +14,8 @@ struct bench {
     struct cache *cache;
 };
 
+static const struct caller bench_who = { .pid = 1, .program = "test" }; /* on whose behalf */
+
 static inline struct store *bench_store(const struct bench *bench)
 {
     struct store_config config;

@@ -8,7 +8,7 @@ static int submit(struct bench *bench, const struct store_entry *entry, struct e
 
 static void what_is_local_is_not_asked_for(void **state)
 {
-    const struct script_step steps[] = { TOKEN_FOREVER, QUOTAS_STEP(0, 5), MULTI_STEP };
+    const struct script_step steps[] = { TOKEN_FOREVER, MULTI_STEP };
     struct bench bench;
     struct store_entry entry;
     struct err err;
@@ -129,9 +129,10 @@ static void a_list_that_does_not_fit_is_refused_whole(void **state)
     bench_up(&bench, steps, ARRAY_SIZE(steps));
     know(&bench, one);
     know(&bench, two);
+    bench.cache->quotas.tried_s = 0; /* never asked */
     entry = LIST(&bench, "case", one, two);
     assert_int_equal(submit(&bench, &entry, &err), -EDQUOT);
-    assert_non_null(strstr(err.text, "2 downloads, and 1 are left"));
+    assert_non_null(strstr(err.text, "2 downloads, and 1 of the month's quota of 5 are left"));
     assert_int_equal(bench_reload(&bench, entry.row).state, STORE_ENTRY_REJECTED);
     entry = LIST(&bench, "fits", one);
     assert_int_equal(submit(&bench, &entry, &err), 0);
@@ -174,8 +175,7 @@ static void more_than_the_service_is_asked_at_a_time_is_einval(void **state)
 static void a_list_waits_for_another_that_brings_one_of_its_samples(void **state)
 {
     struct buf archive = archive_of((const char *const[]){ one }, (const char *const[]){ one }, 1);
-    const struct script_step steps[] = { TOKEN_FOREVER, QUOTAS_STEP(0, 5), MULTI_STEP, READY_STEP,
-                                         ARCHIVE_STEP(archive) };
+    const struct script_step steps[] = { TOKEN_FOREVER, MULTI_STEP, READY_STEP, ARCHIVE_STEP(archive) };
     struct request_id id = id_of(REQID);
     struct bench bench;
     struct store_entry first;
@@ -207,7 +207,7 @@ static void a_list_waits_for_another_that_brings_one_of_its_samples(void **state
 
 static void a_list_waits_for_a_single_download_of_one_of_its_samples(void **state)
 {
-    const struct script_step steps[] = { TOKEN_FOREVER, QUOTAS_STEP(0, 5), MULTI_STEP };
+    const struct script_step steps[] = { TOKEN_FOREVER, MULTI_STEP };
     struct digest digest = digest_of_text(one);
     struct bench bench;
     struct store_entry entry;
@@ -232,8 +232,7 @@ static void a_list_waits_for_a_single_download_of_one_of_its_samples(void **stat
 static void the_same_list_is_shown_only_while_it_is_in_progress(void **state)
 {
     struct buf archive = archive_of((const char *const[]){ one }, (const char *const[]){ one }, 1);
-    const struct script_step steps[] = { TOKEN_FOREVER, QUOTAS_STEP(0, 5), MULTI_STEP, READY_STEP,
-                                         ARCHIVE_STEP(archive) };
+    const struct script_step steps[] = { TOKEN_FOREVER, MULTI_STEP, READY_STEP, ARCHIVE_STEP(archive) };
     struct request_id id = id_of(REQID);
     struct bench bench;
     struct store_entry first;
@@ -276,7 +275,7 @@ static void a_cut_submission_is_failed_and_frees_its_samples_for_the_user(void *
     assert_int_equal(bench_reload(&bench, entry.row).state, STORE_ENTRY_FAILED);
     cache_submit_queued(bench.cache);
     assert_int_equal(script_count(bench.script, MULTI), 1);
-    assert_int_equal(store_entry_queue(bench.store, entry.row, true, &err), 0);
+    assert_int_equal(store_entry_queue(bench.store, entry.row, true, &bench_who, &err), 0);
     assert_int_equal(submit(&bench, &entry, &err), 0);
     assert_int_equal(bench_reload(&bench, entry.row).state, STORE_ENTRY_SUBMITTED);
     assert_int_equal(script_count(bench.script, MULTI), 2);
@@ -298,8 +297,8 @@ static void a_single_sample_comes_in_an_archive_when_told_so(void **state)
     bench.cache->config.is_zip_transport = true;
     know(&bench, one);
     assert_int_equal(cache_start(bench.cache, &err), 0);
-    assert_int_equal(cache_fetch_bytes(bench.cache, &digest, &err), 0);
-    assert_int_equal(cache_fetch_bytes(bench.cache, &digest, &err), 0);
+    assert_int_equal(cache_fetch_bytes(bench.cache, &digest, &bench_who, &err), 0);
+    assert_int_equal(cache_fetch_bytes(bench.cache, &digest, &bench_who, &err), 0);
     assert_true(is_here(&bench, one));
     assert_int_equal(script_count(bench.script, MULTI), 1);
     assert_int_equal(script_count(bench.script, DOWNLOAD), 0);
@@ -314,15 +313,15 @@ static void what_its_archive_lacks_is_eremoteio_with_the_reason(void **state)
     struct digest digest = digest_of_text(one);
     struct bench bench;
     struct err err = { 0 };
-    bool sent = false;
 
     (void)state;
     bench_up(&bench, steps, ARRAY_SIZE(steps));
+    bench.cache->config.is_zip_transport = true;
     know(&bench, one);
     assert_int_equal(cache_start(bench.cache, &err), 0);
-    assert_int_equal(cache_download_one(bench.cache, &digest, &sent, &err), -EREMOTEIO);
+    assert_int_equal(cache_fetch_bytes(bench.cache, &digest, &bench_who, &err), -EREMOTEIO);
     assert_non_null(strstr(err.text, "not in the archive"));
-    assert_true(sent);
+    assert_int_equal(script_count(bench.script, MULTI), 1);
     assert_false(is_here(&bench, two)); /* nobody asked for it */
     bench_down(&bench);
     buf_done(&archive);

@@ -27,10 +27,9 @@ static void know(struct bench *bench, const struct digest *digest, int64_t size)
 
 static int fetch(struct bench *bench, const struct digest *digest)
 {
-    const struct caller who = { .program = "test" };
     struct err err = { 0 };
 
-    return cache_fetch_bytes(bench->cache, digest, &who, &err);
+    return cache_fetch_bytes(bench->cache, digest, &bench_who, &err);
 }
 
 static void a_sample_is_downloaded_once(void **state)
