@@ -87,7 +87,7 @@ static int set_locked(struct store *store, enum cost cost, int64_t n, bool is_ad
         left = BUDGET_UNLIMITED;
     else if (__builtin_add_overflow(left, n, &left) || left < 0 || left == BUDGET_UNLIMITED)
         return err_set(err, EINVAL, "a budget of %s is at least 0, and no larger than anybody needs", cost_names[cost]);
-    return put_left_locked(store, SQL_BUDGET_SET, cost, left, err);
+    return put_left_locked(store, is_added ? SQL_BUDGET_RAISE : SQL_BUDGET_SET, cost, left, err);
 }
 
 int store_budget_set(struct store *store, enum cost cost, int64_t n, bool is_added, struct err *err)

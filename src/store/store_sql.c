@@ -88,6 +88,8 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_BUDGET_BEGIN] = "INSERT OR IGNORE INTO budget (cost, n_left) VALUES (?1, ?2)",
     [SQL_BUDGET_SET] = "INSERT OR REPLACE INTO budget (cost, n_left, since)"
                        " VALUES (?1, ?2, (SELECT coalesce(max(row), 0) FROM spend))",
+    [SQL_BUDGET_RAISE] = "INSERT INTO budget (cost, n_left) VALUES (?1, ?2)"
+                         " ON CONFLICT (cost) DO UPDATE SET n_left = excluded.n_left",
     [SQL_BUDGET_SAY] = "INSERT INTO budget_said (one, text) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE"
                        " SET text = excluded.text WHERE text <> excluded.text RETURNING one",
     [SQL_BUDGET_TAKE] = "UPDATE budget SET n_left = n_left - ?2 WHERE cost = ?1",

@@ -165,6 +165,19 @@ static void a_budget_set_meanwhile_is_not_raised_by_what_comes_back(void **state
     assert_int_equal(left(fixture, COST_DOWNLOADS), 5);
 }
 
+/* Adding names no number, so what comes back still belongs to the budget. */
+static void a_budget_added_to_meanwhile_gets_back_what_was_free(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t row;
+
+    give(fixture, COST_DOWNLOADS, 10);
+    row = begun(fixture, 4, NULL);
+    assert_int_equal(store_budget_set(fixture->store, COST_DOWNLOADS, 5, true, &fixture->err), 0);
+    settle(fixture, row, STORE_SPEND_FREE);
+    assert_int_equal(left(fixture, COST_DOWNLOADS), 15);
+}
+
 static void the_month_counts_what_the_service_may_not_have_counted(void **state)
 {
     struct fixture *fixture = *state;
@@ -400,6 +413,7 @@ int main(void)
         STORE_TEST(an_intent_is_spent_at_once_whole_or_not_at_all),
         STORE_TEST(only_what_was_free_is_given_back_and_once),
         STORE_TEST(a_budget_set_meanwhile_is_not_raised_by_what_comes_back),
+        STORE_TEST(a_budget_added_to_meanwhile_gets_back_what_was_free),
         STORE_TEST(the_month_counts_what_the_service_may_not_have_counted),
         STORE_TEST(a_month_that_nobody_knows_forbids_nothing),
         STORE_TEST(a_sample_that_did_not_arrive_was_tried),
