@@ -18,7 +18,9 @@
 static const char audit_name[] = "audit.jsonl";
 static const char seq_mark[] = "{\"seq\":"; /* how SQL_AUDIT_LINES begins a line */
 
-enum { AUDIT_TAIL_MAX = 64 * MIB, AUDIT_PAGE = 100, AUDIT_PAGE_BYTES = 1 * MIB };
+static const char denied_mark[] = "{\"time\":"; /* and SQL_AUDIT_DENIED; within a line only where a torn one precedes */
+
+enum { AUDIT_PAGE = 100, AUDIT_PAGE_BYTES = 1 * MIB };
 
 /* How far the file goes. */
 struct audit_place {
@@ -26,11 +28,32 @@ struct audit_place {
     int64_t bytes;
 };
 
+CHECKED static int open_file(const struct store *store, int *ret_fd, struct err *err)
+{
+    *ret_fd =
+        openat(store->state_fd, audit_name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    return *ret_fd < 0 ? err_sys(err, "open %s", audit_name) : 0;
+}
+
 int store_audit_open(struct store *store, struct err *err)
 {
-    store->audit_fd =
-        openat(store->state_fd, audit_name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    return store->audit_fd < 0 ? err_sys(err, "open %s", audit_name) : 0;
+    return open_file(store, &store->audit_fd, err);
+}
+
+/* Another file has the name by now, or none. The number of the descriptor stays: a refusal may be using it. */
+CHECKED static int follow_name(struct store *store, struct err *err) REQUIRES(&store->audit);
+
+static int follow_name(struct store *store, struct err *err)
+{
+    cleanup_(closep) int fd = -1;
+    int r;
+
+    if (store_files_is_at(store->audit_fd, store->state_fd, audit_name))
+        return 0;
+    r = open_file(store, &fd, err);
+    if (r == 0 && dup3(fd, store->audit_fd, O_CLOEXEC) < 0)
+        r = err_sys(err, "open %s", audit_name);
+    return r;
 }
 
 CHECKED static int get_place(struct store *store, struct audit_place *ret_place, struct err *err)
@@ -75,40 +98,61 @@ static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_w
     size_t at = 0;
 
     for (const char *end; at < n && (end = memchr(text + at, '\n', n - at)); at = (size_t)(end - text) + 1) {
+        const char *line = text + at;
+        size_t line_n = (size_t)(end - line);
         long long number;
 
-        if (strncmp(text + at, seq_mark, sizeof seq_mark - 1) == 0 &&
-            sscanf(text + at + sizeof seq_mark - 1, "%lld", &number) == 1 && number > *seq)
+        if (strncmp(line, seq_mark, sizeof seq_mark - 1) == 0 &&
+            !memmem(line, line_n, denied_mark, sizeof denied_mark - 1) &&
+            sscanf(line + sizeof seq_mark - 1, "%lld", &number) == 1 && number > *seq)
             *seq = number;
     }
     *ret_whole = at;
+}
+
+/* Reads on from the place. *ret_rest: bytes that were read behind the last whole line; a page of them is no line. */
+CHECKED static int read_page(struct store *store, struct audit_place *place, struct buf *page, size_t *ret_rest,
+                             struct err *err)
+{
+    size_t whole = 0;
+    size_t n = 0;
+    int r;
+
+    buf_resize(page, AUDIT_PAGE_BYTES);
+    r = buf_check(page, err, audit_name);
+    if (r == 0)
+        r = store_files_pread(store->audit_fd, page->data, page->n, place->bytes, &n, err);
+    if (r < 0)
+        return r;
+    read_numbers(page->data, n, &place->seq, &whole);
+    if (whole == 0 && n == page->n)
+        whole = n;
+    place->bytes += (int64_t)whole;
+    *ret_rest = n - whole;
+    return whole > 0;
 }
 
 /* What is in the file behind the noted place: lines of refusals, and those of a process that died before it noted them.
  */
 CHECKED static int catch_up(struct store *store, struct audit_place *place, struct err *err)
 {
-    cleanup_(buf_done) struct buf tail = BUF_INIT(AUDIT_TAIL_MAX);
+    cleanup_(buf_done) struct buf page = BUF_INIT(AUDIT_PAGE_BYTES);
     struct stat st;
-    size_t whole = 0;
-    size_t n = 0;
+    size_t rest = 0;
     int r;
 
     if (fstat(store->audit_fd, &st) < 0)
         return err_sys(err, "stat %s", audit_name);
     if (st.st_size < place->bytes) /* somebody has moved it away: it begins anew */
         place->bytes = 0;
-    buf_resize(&tail, (size_t)(st.st_size - place->bytes));
-    r = buf_check(&tail, err, audit_name);
-    if (r == 0)
-        r = store_files_pread(store->audit_fd, tail.data, tail.n, place->bytes, &n, err);
-    if (r < 0)
-        return r;
-    read_numbers(tail.data, n, &place->seq, &whole);
-    place->bytes += (int64_t)whole;
-    if (whole < n && ftruncate(store->audit_fd, place->bytes) < 0)
+    if (st.st_size == place->bytes)
+        return 0;
+    do
+        r = read_page(store, place, &page, &rest, err);
+    while (r > 0);
+    if (r == 0 && rest > 0 && ftruncate(store->audit_fd, place->bytes) < 0)
         return err_sys(err, "cut the torn line off %s", audit_name);
-    return 0;
+    return r;
 }
 
 /* One page of lines behind place->seq, which grows. *ret_n: how many. */
@@ -167,9 +211,9 @@ static int flush_locked(struct store *store, struct err *err)
         if (r == 0)
             place.bytes += (int64_t)lines.n; /* a refusal in between only makes us read a little again */
     }
-    if (r < 0 || place.seq == noted.seq)
+    if (r < 0 || (place.seq == noted.seq && place.bytes == noted.bytes))
         return r;
-    if (fdatasync(store->audit_fd) < 0)
+    if (place.seq != noted.seq && fdatasync(store->audit_fd) < 0)
         return err_sys(err, "sync %s", audit_name);
     return put_place(store, &place, err);
 }
@@ -181,7 +225,9 @@ int store_audit_flush(struct store *store, struct err *err)
 
     lock_assert_none_held();
     lock_acquire(&store->audit);
-    r = store_files_lock(store->audit_fd, STORE_FILES_WAIT, err); /* other processes of this profile */
+    r = follow_name(store, err);
+    if (r == 0)
+        r = store_files_lock(store->audit_fd, STORE_FILES_WAIT, err); /* other processes of this profile */
     if (r == 0) {
         r = flush_locked(store, err);
         (void)fcntl(store->audit_fd, F_OFD_SETLK, &all); /* our own lock: cannot fail */

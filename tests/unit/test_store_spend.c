@@ -380,6 +380,60 @@ static void an_audit_that_was_moved_away_begins_anew(void **state)
     assert_ptr_equal(strstr(audit(fixture), "{\"seq\":2,"), audit(fixture));
 }
 
+static void an_audit_that_was_renamed_is_left_and_a_new_one_begun(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[160];
+    char old[168];
+
+    give(fixture, COST_DOWNLOADS, 100);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    (void)audit(fixture);
+    audit_path(fixture, path, sizeof path);
+    (void)snprintf(old, sizeof old, "%s.1", path);
+    assert_int_equal(rename(path, old), 0);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    assert_ptr_equal(strstr(audit(fixture), "{\"seq\":2,"), audit(fixture));
+    assert_int_equal(count(audit(fixture), "\n"), 1);
+}
+
+/* The disk was full when the first one was written, and had room again for the second. */
+static void a_torn_line_that_a_refusal_followed_is_written_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest one = digest_no(0xcd);
+
+    give(fixture, COST_DOWNLOADS, 100);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    write_audit(fixture, "we", "{\"seq\":1,\"ti");
+    assert_int_equal(store_audit_denied(fixture->store, &one, &who, "it only looks", &fixture->err), 0);
+    assert_int_equal(count(audit(fixture), "\"outcome\":\"paid\""), 1);
+}
+
+/* A file manager or a backup can be refused for months before something is paid for. */
+static void any_number_of_refusals_may_stand_before_a_paid_line(void **state)
+{
+    enum { MANY = 65 };
+    struct fixture *fixture = *state;
+    char *many = malloc(MIB + 1);
+    char path[160];
+    struct stat st;
+
+    assert_non_null(many);
+    memset(many, ' ', MIB);
+    memcpy(many, "{", 1);
+    memcpy(many + MIB - 2, "}\n", sizeof "}\n");
+    give(fixture, COST_DOWNLOADS, 100);
+    for (int i = 0; i < MANY; i++)
+        write_audit(fixture, "ae", many);
+    free(many);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    assert_int_equal(store_audit_flush(fixture->store, &fixture->err), 0);
+    audit_path(fixture, path, sizeof path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size > (off_t)MANY * MIB);
+}
+
 static void more_lines_than_a_page_are_all_written(void **state)
 {
     struct fixture *fixture = *state;
@@ -422,6 +476,9 @@ int main(void)
         STORE_TEST(a_line_is_written_once_whatever_died_before_it_was_noted),
         STORE_TEST(a_torn_line_is_cut_off_and_written_again),
         STORE_TEST(an_audit_that_was_moved_away_begins_anew),
+        STORE_TEST(an_audit_that_was_renamed_is_left_and_a_new_one_begun),
+        STORE_TEST(a_torn_line_that_a_refusal_followed_is_written_again),
+        STORE_TEST(any_number_of_refusals_may_stand_before_a_paid_line),
         STORE_TEST(more_lines_than_a_page_are_all_written),
         STORE_TEST(a_refusal_is_a_line_without_a_number),
     };
