@@ -18,6 +18,10 @@ CHECKED static int open_state(struct store *store, const char *dir, struct err *
 
     if (snprintf(path, sizeof path, "%s/state.db", dir) >= (int)sizeof path)
         return err_set(err, ENAMETOOLONG, "the path of the state directory is too long");
+    r = store_files_make_dir(store->state_fd, "locks", &store->locks_fd, err);
+    if (r < 0)
+        return err_wrap(err, "'%s'", dir);
+    store_files_sweep(store->locks_fd);
     r = store_db_open(&store->db, store->state_fd, path, err);
     return r < 0 ? r : store_audit_open(store, err);
 }
@@ -47,7 +51,6 @@ CHECKED static int open_cache(struct store *store, const char *dir, bool is_alon
     } parts[] = {
         { "archives", &store->archives_fd },
         { "tmp", &store->tmp_fd },
-        { "locks", &store->locks_fd },
         { "damaged", &store->damaged_fd },
     };
     int r = lock_cache(store, is_alone, err);
@@ -57,7 +60,6 @@ CHECKED static int open_cache(struct store *store, const char *dir, bool is_alon
     if (r < 0)
         return err_wrap(err, "'%s'", dir);
     store_files_sweep(store->tmp_fd);
-    store_files_sweep(store->locks_fd);
     return store_room_scan(store, err);
 }
 

@@ -1,7 +1,8 @@
 /*
- * One lock file per digest in <cache_dir>/locks, so that two digests never wait for each other. The holder removes the
- * name and then closes; the protocol is in store_files.h. What a killed holder leaves is an empty file without a lock,
- * which the next taker uses and the next start sweeps.
+ * One lock file per digest in <state_dir>/locks, so that two digests never wait for each other: beside the ledger,
+ * which mounts with caches of their own share, and whose intents are taken for dead when their lock is free. The holder
+ * removes the name and then closes; the protocol is in store_files.h. What a killed holder leaves is an empty file
+ * without a lock, which the next taker uses and the next start sweeps.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -62,13 +62,43 @@ static void two_digests_do_not_wait_for_each_other(void **state)
     store_digest_unlock(fd);
 }
 
+static int count_locks(const struct fixture *fixture)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/locks", fixture->state);
+    return fixture_count_path(path);
+}
+
+/* Who is found without a lock is taken for dead, and what it pays for is settled: in the ledger, which they share. */
+static void mounts_that_share_the_state_share_the_locks(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_config config = fixture->config;
+    struct digest digest = fixture_digest(1);
+    struct store *other = NULL;
+    char cache[sizeof fixture->cache + 8];
+    static const volatile bool at_once = true;
+    int theirs = -1;
+    int fd = lock_it(fixture, &digest);
+
+    (void)snprintf(cache, sizeof cache, "%s-2", fixture->cache);
+    config.cache_dir = cache;
+    assert_int_equal(store_new(&config, &other, &fixture->err), 0);
+    assert_int_equal(store_digest_lock(other, &digest, &at_once, &theirs, &fixture->err), STORE_BUSY);
+    store_digest_unlock(fd);
+    assert_int_equal(store_digest_lock(other, &digest, &at_once, &theirs, &fixture->err), 0);
+    store_digest_unlock(theirs);
+    store_free(other);
+}
+
 static void a_release_leaves_no_file(void **state)
 {
     struct fixture *fixture = *state;
     struct digest digest = fixture_digest(1);
 
     store_digest_unlock(lock_it(fixture, &digest));
-    assert_int_equal(fixture_count(fixture, "locks"), 0);
+    assert_int_equal(count_locks(fixture), 0);
 }
 
 static void releasing_nothing_is_harmless(void **state)
@@ -132,7 +162,7 @@ static void the_kill_of_a_holder_frees_the_lock(void **state)
     assert_false(try_it(fixture, &digest));
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(fixture_wait(pid), 128);
-    assert_int_equal(fixture_count(fixture, "locks"), 1); /* its file is still there and does not hinder */
+    assert_int_equal(count_locks(fixture), 1); /* its file is still there and does not hinder */
     assert_true(try_it(fixture, &digest));
 }
 
@@ -142,9 +172,9 @@ static void the_leftover_of_a_killed_holder_is_swept_at_start(void **state)
     struct digest digest = fixture_digest(1);
 
     assert_int_equal(try_in_child(fixture, &digest), 0); /* exits without a release */
-    assert_int_equal(fixture_count(fixture, "locks"), 1);
+    assert_int_equal(count_locks(fixture), 1);
     fixture_reopen(fixture);
-    assert_int_equal(fixture_count(fixture, "locks"), 0);
+    assert_int_equal(count_locks(fixture), 0);
 }
 
 static void a_held_lock_survives_the_start_of_another_store(void **state)
@@ -258,6 +288,7 @@ int main(void)
         STORE_TEST(a_held_lock_is_busy_for_the_same_process),
         STORE_TEST(a_lock_is_free_after_its_release),
         STORE_TEST(two_digests_do_not_wait_for_each_other),
+        STORE_TEST(mounts_that_share_the_state_share_the_locks),
         STORE_TEST(a_release_leaves_no_file),
         STORE_TEST(releasing_nothing_is_harmless),
         STORE_TEST(a_held_lock_is_busy_for_another_process),
