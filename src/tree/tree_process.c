@@ -37,6 +37,16 @@ void process_comm(pid_t pid, char *ret_name, size_t room)
     ret_name[strcspn(ret_name, "\n")] = '\0';
 }
 
+/* Names of files are bytes, and we have cut them; who reads them in the audit wants text. */
+static void make_text(char *name)
+{
+    if (text_is_utf8(name, strlen(name)))
+        return;
+    for (; *name; name++)
+        if ((unsigned char)*name >= 0x80)
+            *name = '?';
+}
+
 struct caller process_caller(struct tree *tree, const struct caller *thread)
 {
     static const char deleted[] = " (deleted)"; /* proc(5) */
@@ -53,6 +63,7 @@ struct caller process_caller(struct tree *tree, const struct caller *thread)
         (void)text_copy(who.program, sizeof who.program, slash + 1); /* cut is fine */
     else
         process_comm(who.pid, who.program, sizeof who.program);
+    make_text(who.program);
     return who;
 }
 
