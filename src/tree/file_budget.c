@@ -51,7 +51,9 @@ static int command_budget(struct tree *tree, const struct handle *handle, char *
     if (r < 0)
         return r;
     r = render_budget(tree, &handle->subject, &left, NULL, &ignored);
-    for (size_t i = 0; r == 0 && i < left.n; i++)
+    if (r < 0)
+        return 0; /* it is set, and the disk cannot say to what */
+    for (size_t i = 0; i < left.n; i++)
         if (left.data[i] == '\n' || left.data[i] == '\t')
             left.data[i] = ' ';
     CACHE_EVENT(tree->cache, "budget", CACHE_TEXT("reason", text_trim(left.data)),
