@@ -159,7 +159,7 @@ static int bring(struct cache *cache, const struct request_id *id, struct batch 
     return r == STORE_ABSENT ? err_set(err, EAGAIN, "the archive went away before it was unpacked") : r;
 }
 
-/* Sizes that the bytes correct, errors that are over. */
+/* Sizes that the bytes correct, errors and tries that are over. */
 static int note_samples(struct cache *cache, const struct batch *batch, struct err *err)
 {
     int r = 0;
@@ -169,6 +169,8 @@ static int note_samples(struct cache *cache, const struct batch *batch, struct e
         int64_t size = 0;
 
         r = store_object_look(cache->store, &batch->items[i].digest, &size, err);
+        if (r == 0)
+            r = store_spend_forgive(cache->store, &batch->items[i].digest, err);
         if (r == 0)
             r = store_sample_get(cache->store, &batch->items[i].digest, &known, err);
         if (r != 0)

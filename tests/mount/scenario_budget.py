@@ -173,6 +173,9 @@ def a_cut_download_counts_and_is_tried_once_more(bench: Bench) -> None:
     bench.run(f"printf '%s\\n' {bench.zoo['pe32'].sha256} > downloads/again.txt")
     until(lambda: bench.read("downloads/again/status").startswith("done"), JOB_MAX_S, "a list brings it")
     same(sample.read_bytes(), bench.zoo["pe32"].content)
+    for path in bench.cache.rglob(bench.zoo["pe32"].sha256):
+        path.unlink()  # as if evicted
+    same(read_error(sample), None, "it arrived: the tries before do not count any more")
 
 
 @claim(is_bounded=True, options=["budget=2"])
