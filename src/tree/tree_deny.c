@@ -3,7 +3,8 @@
  * accidents, not access control: a name is easily changed, and the budget decides about everybody else.
  *
  * The names are those seen on GNOME, KDE and Xfce desktops, of indexers, thumbnailers, backup programs and scanners
- * that watch files as they are opened. Scanners that are told what to scan (clamscan, clamdscan) are not among them.
+ * that watch files as they are opened. A script is known by comm alone, which the kernel cuts after 15 bytes: patterns
+ * must match what is left. Scanners that are told what to scan (clamscan, clamdscan) are not among them.
  */
 #include "tree/tree_internal.h"
 
@@ -18,11 +19,11 @@
 static const char *const looking[] = {
     /* clang-format off */
     /* file managers and their helpers */
-    "nautilus", "org.gnome.Nautil*", "nautilus-*", "nemo", "nemo-*", "caja", "caja-*", "thunar", "Thunar", "pcmanfm*",
+    "nautilus", "org.gnome.Nauti*", "nautilus-*", "nemo", "nemo-*", "caja", "caja-*", "thunar", "Thunar", "pcmanfm*",
     "dolphin", "konqueror", "krusader", "spacefm", "doublecmd", "gio", "gvfsd*", "kioworker*", "kioslave*", "kdeinit*",
     "xdg-desktop-por*", "sushi*", "gnome-sushi*", "gloobus*", "file-roller",
-    /* thumbnailers */
-    "tumblerd", "*-thumbnailer", "*thumbnailer*", "gdk-pixbuf-thum*", "kio_thumbnail*", "thumbnail.so",
+    /* thumbnailers; xapp-thumbnailers are scripts whose names are cut before the word */
+    "tumblerd", "*thumbnail*", "*-thum*", "xapp-*",
     /* indexers */
     "tracker-*", "localsearch*", "baloo*", "recollindex", "recoll", "zeitgeist*", "updatedb*", "mlocate", "plocate*",
     "beagled", "nepomuk*", "akonadi*", "gnome-software*", "zim-index*",

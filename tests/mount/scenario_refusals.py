@@ -11,6 +11,7 @@ from harness import RUN_MAX_S, Bench, claim, main, same
 
 LOOKERS = ("nautilus", "thunar", "tumblerd", "tracker-extract-3", "localsearch-3", "baloo_file_extractor", "updatedb.plocate",
            "evince-thumbnailer", "ffmpegthumbnailer", "gvfsd-metadata", "kioworker", "restic", "clamonacc", "dolphin", "gio")
+SCRIPTS = ("exe-thumbnailer", "cover-thumbnailer", "xapp-mp3-thumbnailer", "xapp-appimage-thumbnailer")  # 15 bytes are told
 TOOLS = ("cat", "yara", "clamscan", "rg", "python3", "sha256sum", "7z", "vim", "clamdscan", "clamd", "file", "strings")
 
 
@@ -78,11 +79,12 @@ def who_opens_without_a_trace_is_refused(bench: Bench) -> None:
 
 @claim
 def scripts_are_known_by_the_name_of_their_process(bench: Bench) -> None:
-    script = bench.inbox / "exe-thumbnailer"
-    script.write_text("#!/bin/dash\nread line < $1\n")
-    script.chmod(0o755)
-    assert bench.run(f"{script} {bench.sample('pe32')}", ok=False).returncode
-    same((bench.proxy.paid(), len(denied(bench))), ([], 1))
+    for name in SCRIPTS:
+        script = bench.inbox / name
+        script.write_text("#!/bin/dash\nread line < $1\n")
+        script.chmod(0o755)
+        assert bench.run(f"{script} {bench.sample('pe32')}", ok=False).returncode, name
+    same((bench.proxy.paid(), len(denied(bench))), ([], len(SCRIPTS)))
 
 
 @claim(options=["deny=mycat:my*dog"])
