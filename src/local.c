@@ -15,7 +15,7 @@
 
 enum {
     LOCAL_START_MS = 30 * 1000, /* until it says that it listens */
-    LOCAL_STOP_MS = 1000,       /* from SIGTERM to SIGKILL */
+    LOCAL_STOP_MS = 500,        /* that we wait for its end, before SIGKILL */
     LOCAL_STEP_MS = 10,
     LOCAL_ID_BYTES = 16,     /* 32 hex digits, as real ids are */
     LOCAL_SECRET_BYTES = 20, /* 40 */
@@ -187,12 +187,11 @@ int local_start(const char *dir, const char *index_dir, bool keep_stderr, struct
     return 0;
 }
 
-/* Ends the engine: a request first, and a second later the kernel's. */
-static void end_child(pid_t pid)
+/* What does not end when it is asked is killed. */
+static void reap(pid_t pid)
 {
     const struct timespec step = { .tv_nsec = LOCAL_STEP_MS * 1000000L };
 
-    (void)kill(pid, SIGTERM); /* gone already is fine */
     for (int waited_ms = 0; waited_ms < LOCAL_STOP_MS; waited_ms += LOCAL_STEP_MS) {
         if (waitpid(pid, NULL, WNOHANG) != 0)
             return;
@@ -202,16 +201,23 @@ static void end_child(pid_t pid)
     (void)waitpid(pid, NULL, 0); /* likewise */
 }
 
+void local_end(struct local *local)
+{
+    if (local->alive_fd >= 0)
+        close(steal_fd(&local->alive_fd));
+    if (local->pid > 0)
+        (void)kill(local->pid, SIGTERM); /* our own child, not reaped yet */
+}
+
 void local_stop(struct local *local)
 {
     char socket[128];
 
-    if (local->alive_fd >= 0)
-        close(steal_fd(&local->alive_fd));
+    local_end(local);
     if (local->words_fd >= 0)
         close(steal_fd(&local->words_fd));
     if (local->pid > 0) {
-        end_child(local->pid);
+        reap(local->pid);
         local->pid = 0;
     }
     if (!local->dir[0])

@@ -31,4 +31,8 @@ CHECKED int local_profile(const char *dir, char *ret_name, size_t room, struct e
  * ours; otherwise a pipe that waits for our end would wait for the engine too. */
 CHECKED int local_start(const char *dir, const char *index_dir, bool keep_stderr, struct local *local,
                         struct secret **ret_id, struct secret **ret_secret, struct err *err);
+
+/* Asks it to end and returns at once, so that it does so while we end ourselves; local_stop() waits, and loses patience
+ * soon: its files are safe at any moment. */
+void local_end(struct local *local);
 void local_stop(struct local *local);

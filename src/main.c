@@ -3,8 +3,8 @@
  *
  *   config → (fork) → helper → local engine → api → store → cache → tree → fs (mounts) → confinement → poller → serve
  *
- * What is started last ends first, but for the helper, which unmounts. In the background the parent waits until the
- * mount answers, or the child says why not.
+ * What is started last ends first, but for the helper, which unmounts, and the engine, which is asked to end early. In
+ * the background the parent waits until the mount answers, or the child says why not.
  */
 #include <errno.h>
 #include <signal.h>
@@ -116,6 +116,7 @@ static int start_service(struct program *program, struct err *err)
             .user_agent = "malqueryfs/" MQFS_VERSION,
             .proxy = config->proxy[0] ? config->proxy : NULL,
             .ca_file = config->ca_file[0] ? config->ca_file : NULL,
+            .ends_with_us = config->local_dir[0],
         },
         steal_ptr(&config->client_id), steal_ptr(&config->client_secret), &program->api, err);
     return r < 0 ? EXIT_CONFIG : 0;
@@ -245,6 +246,7 @@ static void stop(struct program *program)
 {
     if (program->cache)
         cache_cancel(program->cache);
+    local_end(&program->local);
     fs_free(program->fs);
     if (program->cache)
         cache_stop(program->cache);

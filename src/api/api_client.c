@@ -34,6 +34,7 @@ int api_new(const struct api_config *config, struct secret *client_id, struct se
     api->retry = (struct http_retry)HTTP_RETRY_DEFAULT;
     api->client_id = client_id;
     api->client_secret = client_secret;
+    api->ends_with_us = config->ends_with_us;
     r = setup(api, config, err);
     if (r < 0)
         return r;
@@ -45,7 +46,7 @@ void api_free(struct api *api)
 {
     if (!api)
         return;
-    if (api->http) {
+    if (api->http && !api->ends_with_us) {
         http_resume(api->http); /* one last word, also after api_cancel() */
         api_auth_revoke(api);
     }

@@ -37,6 +37,7 @@ struct api {
     char member_cid[API_MEMBER_TEXT + 1];
     const struct api_cloud *clouds; /* API page 1.3; tests have their own */
     size_t n_clouds;
+    bool ends_with_us;
     bool is_auto;     /* the cloud was not named: follow X-Cs-Region */
     struct lock lock; /* rank LOCK_API; never held during an exchange. Guards all below */
     struct cond cond;

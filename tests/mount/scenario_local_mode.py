@@ -8,6 +8,8 @@ import subprocess
 from harness import (AT_ONCE_S, EVERYTHING, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, claim, main, malqueryd,
                      malqueryfs, mount_flags, parent_of, processes_of, same, until)
 
+END_MAX_S = 1.5  # from a signal to the last process; clearly less than the 2 s that users are promised
+
 
 def mount_local(bench: Bench) -> subprocess.CompletedProcess[str]:
     path = f"{os.path.dirname(malqueryd())}:{bench.environment['PATH']}"
@@ -71,6 +73,19 @@ def nothing_is_left_when_the_filesystem_is_killed(bench: Bench) -> None:
     os.kill(daemon, signal.SIGKILL)
     until(lambda: not ours(bench), STOP_MAX_S, "the private engine and the helper end with their filesystem")
     assert not mount_flags(bench.root), "the dead mount is left"
+
+
+@claim(mounted=False)
+def an_engine_that_hangs_does_not_delay_the_end(bench: Bench) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        mount_local(bench)
+        bench.run("cat quotas")
+        [daemon] = [pid for pid in ours(bench) if parent_of(pid) not in ours(bench)]
+        [engine] = [pid for pid, line in ours(bench).items() if "--exit-with-stdin" in line]
+        os.kill(engine, signal.SIGSTOP)
+        os.kill(daemon, number)
+        until(lambda: not ours(bench), END_MAX_S, f"everything ends on {number.name}")
+        assert not mount_flags(bench.root)
 
 
 @claim(mounted=False)

@@ -468,6 +468,18 @@ static void a_token_is_revoked_at_the_end_even_after_cancel(void **state)
     script_stop(script);
 }
 
+static void a_token_of_a_service_that_ends_with_us_is_not_revoked(void **state)
+{
+    (void)state;
+    struct script *script = SCRIPT(TOKEN_FOREVER);
+    struct api *api = api_with((struct api_config){ .base_url = script->place, .ends_with_us = true });
+
+    assert_int_equal(api_login(api, NULL), 0);
+    api_free(api);
+    assert_int_equal(script_count(script, "POST /oauth2/revoke"), 0);
+    script_stop(script);
+}
+
 static void a_stalled_revoke_ends_after_a_second(void **state)
 {
     (void)state;
@@ -514,6 +526,7 @@ int main(void)
         cmocka_unit_test(auto_follows_the_region_of_a_token),
         cmocka_unit_test(a_named_cloud_does_not),
         cmocka_unit_test(a_token_is_revoked_at_the_end_even_after_cancel),
+        cmocka_unit_test(a_token_of_a_service_that_ends_with_us_is_not_revoked),
         cmocka_unit_test(a_stalled_revoke_ends_after_a_second),
     };
 
