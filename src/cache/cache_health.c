@@ -4,13 +4,16 @@
 
 #include "util/clock.h"
 
-/* What a failed call says about reaching the service; every other errno means that it answered. */
+/* What a failed call says about the way to the service. Every other errno means that there is one: it answered, if only
+ * with a 500, or it cut its answer. When it cuts everything, the breaker soon says ENETUNREACH. */
 static const struct {
     int code;
     enum cache_reach reach;
 } reach_of[] = {
-    { ENETUNREACH, CACHE_OFFLINE },       { ETIMEDOUT, CACHE_OFFLINE },   { EREMOTEIO, CACHE_OFFLINE },
-    { EKEYREJECTED, CACHE_UNAUTHORIZED }, { EACCES, CACHE_UNAUTHORIZED },
+    { ENETUNREACH, CACHE_OFFLINE },
+    { ETIMEDOUT, CACHE_OFFLINE },
+    { EKEYREJECTED, CACHE_UNAUTHORIZED },
+    { EACCES, CACHE_UNAUTHORIZED },
 };
 
 static enum cache_reach reach_for(int code)

@@ -42,6 +42,23 @@ static void each_change_of_reach_is_told_once(void **state)
     bench_down(&bench);
 }
 
+static void a_service_that_fails_can_be_reached(void **state)
+{
+    static const int answers[] = { EREMOTEIO, EPROTO, EAGAIN, EINVAL };
+    struct cache_health health;
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, no_calls, ARRAY_SIZE(no_calls));
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        call_ends(&bench, answers[i]);
+        cache_health(bench.cache, &health);
+        assert_int_equal(health.reach, CACHE_ONLINE);
+        assert_int_equal(health.last.code, answers[i]); /* `status` has it all the same */
+    }
+    bench_down(&bench);
+}
+
 static void a_cancelled_call_says_nothing_about_the_service(void **state)
 {
     struct cache_health health;
@@ -62,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_success_is_no_news),
         cmocka_unit_test(each_change_of_reach_is_told_once),
+        cmocka_unit_test(a_service_that_fails_can_be_reached),
         cmocka_unit_test(a_cancelled_call_says_nothing_about_the_service),
     };
 
