@@ -212,7 +212,8 @@ static int ask_token(struct api *api, const struct http_place *place, const stru
 
     for (int tries = 1;; tries++) {
         struct http_try last = { .retry_at = response->values[API_HEADER_RETRY_AT],
-                                 .retry_after = response->values[API_HEADER_RETRY_AFTER] };
+                                 .retry_after = response->values[API_HEADER_RETRY_AFTER],
+                                 .date = response->values[API_HEADER_DATE] };
         bool sent;
         int next;
         int r;
@@ -329,9 +330,9 @@ static int claim_locked(struct api *api, uint64_t stale, struct api_ticket *tick
         cond_wait(&api->cond, &api->lock);
     if (api->n_fetches != seen && api->last.code)
         return last_error(api, err);
-    if (api->bearer && api->generation != stale && clock_now_s() < api->renew_at_s)
+    if (api->bearer && api->generation != stale && clock_boot_ms() < api->renew_at_ms)
         return copy_ticket_locked(api, ticket, err);
-    if (clock_now_s() < api->rejected_until_s)
+    if (clock_boot_ms() < api->rejected_until_ms)
         return last_error(api, err);
     api->is_fetching = true;
     return MUST_FETCH;
@@ -351,13 +352,13 @@ static void publish_locked(struct api *api, int r, struct grant *grant, const st
     if (r < 0) {
         api->last = *err;
         if (r == -EKEYREJECTED)
-            api->rejected_until_s = clock_now_s() + API_REJECTED_S;
+            api->rejected_until_ms = clock_boot_ms() + API_REJECTED_S * 1000;
     } else {
         secret_free(api->bearer);
         api->bearer = steal_ptr(&grant->bearer);
         api->generation++;
-        api->renew_at_s = clock_now_s() + renew_after_s(grant->life_s);
-        api->rejected_until_s = 0; /* a clock that steps back must not bring an old refusal to life */
+        api->renew_at_ms = clock_boot_ms() + renew_after_s(grant->life_s) * 1000;
+        api->rejected_until_ms = 0;
         api->place = grant->place;
         api->cloud = grant->cloud;
     }

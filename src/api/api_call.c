@@ -23,6 +23,7 @@ const char *const api_headers[API_N_HEADERS] = {
     [API_HEADER_REMAINING] = "X-RateLimit-Remaining",
     [API_HEADER_RETRY_AT] = "X-RateLimit-RetryAfter",
     [API_HEADER_RETRY_AFTER] = "Retry-After",
+    [API_HEADER_DATE] = "Date",
 };
 
 enum absent { ABSENT_NEVER, ABSENT_404, ABSENT_4XX };
@@ -174,7 +175,8 @@ static int again(struct attempt *a, int r, bool sent, struct err *err)
     struct http_try last = { .error = -r,
                              .status = r < 0 ? 0 : a->response->status,
                              .retry_at = header(a, API_HEADER_RETRY_AT),
-                             .retry_after = header(a, API_HEADER_RETRY_AFTER) };
+                             .retry_after = header(a, API_HEADER_RETRY_AFTER),
+                             .date = header(a, API_HEADER_DATE) };
 
     if (r == 0 && is_token_refused(a) && !a->is_renewed) {
         a->is_renewed = true;

@@ -45,11 +45,11 @@ struct api {
     const struct api_cloud *cloud; /* NULL: a base URL that is none of the table's */
     struct secret *bearer;         /* "Bearer TOKEN", NULL when there is none */
     uint64_t generation;           /* counts the tokens we had */
-    int64_t renew_at_s;
-    bool is_fetching;   /* one thread is getting a token; the others wait */
-    uint64_t n_fetches; /* finished */
-    struct err last;    /* why the last of them failed, code 0 when it did not */
-    int64_t rejected_until_s;
+    int64_t renew_at_ms;           /* of clock_boot_ms(), like all times here */
+    bool is_fetching;              /* one thread is getting a token; the others wait */
+    uint64_t n_fetches;            /* finished */
+    struct err last;               /* why the last of them failed, code 0 when it did not */
+    int64_t rejected_until_ms;
 };
 
 /* Response headers that we look at; the order of api_headers. */
@@ -60,6 +60,7 @@ enum api_header {
     API_HEADER_REMAINING,
     API_HEADER_RETRY_AT,
     API_HEADER_RETRY_AFTER,
+    API_HEADER_DATE,
     API_N_HEADERS,
 };
 extern const char *const api_headers[API_N_HEADERS];

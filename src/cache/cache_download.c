@@ -53,7 +53,7 @@ static bool is_worth_asking(struct cache *cache, const struct digest *digest)
         return false;
     if (store_sample_get(cache->store, digest, &known, &ignored) != 0)
         return true;
-    return known.state == STORE_SAMPLE_ABSENT && clock_now_s() - known.checked_s >= CACHE_ABSENT_S;
+    return known.state == STORE_SAMPLE_ABSENT && !clock_is_fresh(known.checked_s, CACHE_ABSENT_S);
 }
 
 static int ask_metadata(struct cache *cache, const struct submission *sub, struct err *err)

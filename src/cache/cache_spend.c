@@ -41,8 +41,8 @@ static bool is_old(struct cache *cache)
     bool old;
 
     lock_acquire(&cache->lock);
-    old = clock_now_s() - cache->quotas.asked_s >= CACHE_QUOTAS_FRESH_S &&
-          clock_now_s() - cache->quotas.tried_s >= CACHE_QUOTAS_FRESH_S;
+    old = !clock_is_fresh(cache->quotas.asked_s, CACHE_QUOTAS_FRESH_S) &&
+          !clock_is_fresh(cache->quotas.tried_s, CACHE_QUOTAS_FRESH_S);
     lock_release(&cache->lock);
     return old;
 }

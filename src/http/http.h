@@ -153,6 +153,7 @@ struct http_try {
     int status;              /* of the answer, else 0 */
     const char *retry_at;    /* header value: seconds since the epoch; "" when missing */
     const char *retry_after; /* header value: seconds from now, or a date; "" when missing */
+    const char *date;        /* header value: now, as the other side sees it; NULL or "": as we see it */
 };
 
 enum { HTTP_NO_MORE = 1 };

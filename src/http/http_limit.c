@@ -2,7 +2,7 @@
  * Three brakes in front of every exchange: slots (so many at once, fewer of them transfers, so that a row of stalled
  * downloads leaves room for short calls), a pause when the other side says that few calls are left in the minute, and a
  * breaker that stops asking a service which does not answer. Only silence opens the breaker: an answer, even a 503,
- * shows that there is a way.
+ * shows that there is a way. What is believed for a while ages while the machine is suspended; what waits does not.
  */
 #include "http/http_internal.h"
 
@@ -48,12 +48,12 @@ static bool has_slot_locked(const struct http_limit *limit, bool is_transfer)
 
 static bool is_open_locked(const struct http_limit *limit)
 {
-    return limit->open_until_ms && (limit->probing || clock_mono_ms() < limit->open_until_ms);
+    return limit->open_until_ms && (limit->probing || clock_boot_ms() < limit->open_until_ms);
 }
 
 static int check_breaker_locked(struct http_limit *limit, struct err *err)
 {
-    int64_t left_ms = limit->open_until_ms - clock_mono_ms();
+    int64_t left_ms = limit->open_until_ms - clock_boot_ms();
 
     if (is_open_locked(limit))
         return err_set(err, ENETUNREACH, "service unreachable, trying again in %lld s",
@@ -82,7 +82,7 @@ static int take_slot_locked(struct http_limit *limit, bool is_transfer, struct e
 
 static int64_t pause_locked(const struct http_limit *limit)
 {
-    if (limit->remaining_at_ms < 0 || clock_mono_ms() - limit->remaining_at_ms > HTTP_MINUTE_MS)
+    if (limit->remaining_at_ms < 0 || clock_boot_ms() - limit->remaining_at_ms > HTTP_MINUTE_MS)
         return 0;
     for (size_t i = 0; i < ARRAY_SIZE(pauses); i++)
         if (limit->remaining <= pauses[i].at_most)
@@ -118,7 +118,7 @@ void http_limit_leave(struct http_limit *limit, bool is_transfer, enum http_end 
         limit->open_until_ms = 0;
     } else if (end == HTTP_END_SILENT && ++limit->silent >= HTTP_BREAK_AFTER) {
         limit->silent = HTTP_BREAK_AFTER;
-        limit->open_until_ms = clock_mono_ms() + HTTP_BREAK_MS;
+        limit->open_until_ms = clock_boot_ms() + HTTP_BREAK_MS;
     }
     limit->probing = false;
     cond_broadcast(&limit->cond);
@@ -133,7 +133,7 @@ void http_limit_note(struct http_limit *limit, const char *remaining)
         return;
     lock_acquire(&limit->lock);
     limit->remaining = n;
-    limit->remaining_at_ms = clock_mono_ms();
+    limit->remaining_at_ms = clock_boot_ms();
     lock_release(&limit->lock);
 }
 

@@ -37,6 +37,14 @@ static int64_t random_between(int64_t low, int64_t high)
     return low + (int64_t)(bits % ((uint64_t)(high - low) + 1));
 }
 
+/* Its own clock, so that a wait is right when ours is not. */
+static int64_t its_now_s(const struct http_try *last)
+{
+    time_t date = last->date && *last->date ? curl_getdate(last->date, NULL) : -1;
+
+    return date < 0 ? clock_now_s() : date;
+}
+
 /* Seconds from now that the other side asked for; may be negative when that time is over. */
 static bool asked_wait_s(const struct http_try *last, int64_t *ret_wait_s)
 {
@@ -44,7 +52,7 @@ static bool asked_wait_s(const struct http_try *last, int64_t *ret_wait_s)
     time_t date;
 
     if (text_parse_u64(last->retry_at, INT64_MAX, &s)) {
-        *ret_wait_s = (int64_t)s - clock_now_s();
+        *ret_wait_s = (int64_t)s - its_now_s(last);
         return true;
     }
     if (text_parse_u64(last->retry_after, INT64_MAX, &s)) {
@@ -54,7 +62,7 @@ static bool asked_wait_s(const struct http_try *last, int64_t *ret_wait_s)
     date = *last->retry_after ? curl_getdate(last->retry_after, NULL) : -1;
     if (date < 0)
         return false;
-    *ret_wait_s = date - clock_now_s();
+    *ret_wait_s = date - its_now_s(last);
     return true;
 }
 

@@ -80,7 +80,7 @@ static int known(struct tree *tree, const struct digest *digest, struct store_sa
         return r;
     if (r == 0 && ret_sample->state != STORE_SAMPLE_ABSENT)
         return 0;
-    if (r == 0 && clock_now_s() - ret_sample->checked_s < CACHE_ABSENT_S)
+    if (r == 0 && clock_is_fresh(ret_sample->checked_s, CACHE_ABSENT_S))
         return TREE_ABSENT;
     *need = (struct need){ .kind = NEED_METADATA, .digest = *digest };
     return TREE_NEED;

@@ -15,7 +15,7 @@
 /* The last answer if it is fresh; else it must be asked for. */
 static int fresh_quotas(struct tree *tree, struct cache_quotas *ret_quotas, struct buf *raw, struct need *need)
 {
-    if (cache_quotas(tree->cache, ret_quotas, raw) && clock_now_s() - ret_quotas->tried_s < CACHE_QUOTAS_FRESH_S)
+    if (cache_quotas(tree->cache, ret_quotas, raw) && clock_is_fresh(ret_quotas->tried_s, CACHE_QUOTAS_FRESH_S))
         return 0;
     if (raw)
         buf_clear(raw);

@@ -9,23 +9,34 @@ enum { CALLERS = 16 };
         .match = "GET /malquery/aggregates", .status = 200, .body = "{\"meta\":{\"hunt_limit\":1}}", .times = -1       \
     }
 
-static int64_t fake_s = 1753200000;
+enum { DAY_S = 24 * 3600 };
+
+static int64_t fake_s = 1753200000; /* that went by */
+static int64_t fake_step_s;         /* by which somebody set the calendar */
+static int64_t fake_suspended_s;    /* of it */
 
 static int64_t fake_now_s(void)
 {
-    return fake_s;
+    return fake_s + fake_step_s;
 }
 
 static int64_t fake_mono_ms(void)
 {
+    return (fake_s - fake_suspended_s) * 1000;
+}
+
+static int64_t fake_boot_ms(void)
+{
     return fake_s * 1000;
 }
 
-static const struct clock_source fake = { .now_s = fake_now_s, .mono_ms = fake_mono_ms };
+static const struct clock_source fake = { .now_s = fake_now_s, .mono_ms = fake_mono_ms, .boot_ms = fake_boot_ms };
 
 static int use_fake_clock(void **state)
 {
     (void)state;
+    fake_step_s = 0;
+    fake_suspended_s = 0;
     clock_source_set(&fake);
     return 0;
 }
@@ -192,6 +203,40 @@ static void and_not_earlier(void **state)
     assert_int_equal(logins_after_s(1799 - 121), 1);
 }
 
+static size_t logins_after_a_step(int64_t step_s, int64_t wait_s)
+{
+    struct script *script = SCRIPT(TOKEN_FOREVER, QUOTAS_STEP);
+    struct api *api = api_of(script);
+    size_t n;
+
+    assert_int_equal(ask_quotas(api, NULL), 0);
+    fake_step_s += step_s;
+    fake_s += wait_s;
+    assert_int_equal(ask_quotas(api, NULL), 0);
+    n = script_count(script, "POST /oauth2/token");
+    end(api, script);
+    return n;
+}
+
+static void setting_the_calendar_back_does_not_lengthen_its_life(void **state)
+{
+    (void)state;
+    assert_int_equal(logins_after_a_step(-DAY_S, 1799 - 120), 2);
+}
+
+static void setting_the_calendar_ahead_does_not_end_it(void **state)
+{
+    (void)state;
+    assert_int_equal(logins_after_a_step(DAY_S, 1), 1);
+}
+
+static void it_ages_while_the_machine_is_suspended(void **state)
+{
+    (void)state;
+    fake_suspended_s = 3600;
+    assert_int_equal(logins_after_s(3600), 2);
+}
+
 struct caller {
     struct api *api;
     int r;
@@ -289,6 +334,19 @@ static void refused_credentials_are_tried_again_later_only(void **state)
     assert_int_equal(api_login(api, NULL), -EKEYREJECTED);
     assert_int_equal(api_login(api, NULL), -EKEYREJECTED);
     assert_int_equal(script_count(script, "POST /oauth2/token"), 1);
+    fake_s += API_REJECTED_S;
+    assert_int_equal(api_login(api, NULL), 0);
+    end(api, script);
+}
+
+static void setting_the_calendar_back_does_not_lengthen_a_refusal(void **state)
+{
+    (void)state;
+    struct script *script = SCRIPT({ .match = "POST /oauth2/token", .status = 403, .body = "{}" }, TOKEN_FOREVER);
+    struct api *api = api_of(script);
+
+    assert_int_equal(api_login(api, NULL), -EKEYREJECTED);
+    fake_step_s -= DAY_S;
     fake_s += API_REJECTED_S;
     assert_int_equal(api_login(api, NULL), 0);
     end(api, script);
@@ -509,6 +567,10 @@ int main(void)
         cmocka_unit_test(a_token_is_used_again),
         FAKE(it_is_renewed_120_s_before_its_end),
         FAKE(and_not_earlier),
+        FAKE(setting_the_calendar_back_does_not_lengthen_its_life),
+        FAKE(setting_the_calendar_ahead_does_not_end_it),
+        FAKE(it_ages_while_the_machine_is_suspended),
+        FAKE(setting_the_calendar_back_does_not_lengthen_a_refusal),
         cmocka_unit_test(sixteen_callers_share_one_fetch),
         cmocka_unit_test(and_share_its_failure),
         cmocka_unit_test(refused_credentials_are_ekeyrejected),

@@ -19,7 +19,7 @@ static int64_t two_ms(void)
     return 2;
 }
 
-static void tests_can_replace_both_clocks(void **state)
+static void tests_can_replace_the_clocks(void **state)
 {
     static const struct clock_source fixed = { .now_s = one_s, .mono_ms = two_ms };
 
@@ -27,8 +27,21 @@ static void tests_can_replace_both_clocks(void **state)
     clock_source_set(&fixed);
     assert_int_equal(clock_now_s(), 1);
     assert_int_equal(clock_mono_ms(), 2);
+    assert_int_equal(clock_boot_ms(), 2);
     clock_source_set(NULL);
     assert_true(clock_now_s() > 1700000000);
+}
+
+static void what_was_noted_ahead_of_now_is_not_fresh(void **state)
+{
+    int64_t now_s = clock_now_s();
+
+    (void)state;
+    assert_true(clock_is_fresh(now_s - 1, 60));
+    assert_false(clock_is_fresh(now_s - 60, 60));
+    assert_false(clock_is_fresh(now_s + 3600, 60)); /* the clock was wrong then, and was set right */
+    assert_false(clock_is_fresh(INT64_MIN, 60));
+    assert_false(clock_is_fresh(INT64_MAX, 60));
 }
 
 static void the_wall_clock_is_the_system_s(void **state)
@@ -42,13 +55,17 @@ static void the_wall_clock_is_the_system_s(void **state)
 static void monotonic_time_does_not_step_back(void **state)
 {
     int64_t last = clock_mono_ms();
+    int64_t last_boot = clock_boot_ms();
 
     (void)state;
     for (int i = 0; i < 1000; i++) {
         int64_t now = clock_mono_ms();
+        int64_t boot = clock_boot_ms();
 
         assert_true(now >= last);
+        assert_true(boot >= last_boot);
         last = now;
+        last_boot = boot;
     }
 }
 
@@ -89,7 +106,8 @@ static void years_change_at_midnight_utc(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tests_can_replace_both_clocks),
+        cmocka_unit_test(tests_can_replace_the_clocks),
+        cmocka_unit_test(what_was_noted_ahead_of_now_is_not_fresh),
         cmocka_unit_test(the_wall_clock_is_the_system_s),
         cmocka_unit_test(monotonic_time_does_not_step_back),
         cmocka_unit_test(instants_are_printed_in_utc),

@@ -87,6 +87,29 @@ static void retry_after_may_be_a_date(void **state)
     assert_in_range(delay_ms(1, "", "Tue, 22 Jul 2025 16:00:20 GMT"), 21000, 25000);
 }
 
+static void the_clock_that_counts_is_the_other_side_s(void **state)
+{
+    (void)state;
+    const struct http_try far_ahead = {
+        .status = 429, .retry_at = "1784736020", .retry_after = "", .date = "Wed, 22 Jul 2026 16:00:00 GMT"
+    };
+    const struct http_try far_behind = { .status = 429,
+                                         .retry_at = "",
+                                         .retry_after = "Mon, 22 Jul 2024 16:00:20 GMT",
+                                         .date = "Mon, 22 Jul 2024 16:00:00 GMT" };
+
+    assert_in_range(http_retry_delay_ms(&normal, 1, &far_ahead), 21000, 25000);
+    assert_in_range(http_retry_delay_ms(&normal, 1, &far_behind), 21000, 25000);
+}
+
+static void a_date_that_is_none_is_our_own(void **state)
+{
+    (void)state;
+    const struct http_try last = { .status = 429, .retry_at = "1753200010", .retry_after = "", .date = "noon" };
+
+    assert_in_range(http_retry_delay_ms(&normal, 1, &last), 11000, 15000);
+}
+
 static void nonsense_means_back_off(void **state)
 {
     (void)state;
@@ -211,6 +234,8 @@ int main(void)
         FAKE(a_time_far_away_waits_five_minutes),
         FAKE(retry_after_is_seconds_from_now),
         FAKE(retry_after_may_be_a_date),
+        FAKE(the_clock_that_counts_is_the_other_side_s),
+        FAKE(a_date_that_is_none_is_our_own),
         FAKE(nonsense_means_back_off),
         FAKE(the_ceiling_doubles_up_to_its_limit),
         cmocka_unit_test(failures_of_the_network_are_repeated),
