@@ -59,6 +59,7 @@ struct config {
     int cache;                  /* enum store_kind */
     int64_t cache_size;         /* bytes */
     int64_t memory_size;
+    bool offline;
     bool confine;
     bool yara_check;
     bool resubmit;

@@ -117,6 +117,7 @@ static int start_service(struct program *program, struct err *err)
             .proxy = config->proxy[0] ? config->proxy : NULL,
             .ca_file = config->ca_file[0] ? config->ca_file : NULL,
             .ends_with_us = config->local_dir[0],
+            .is_offline = config->offline,
         },
         steal_ptr(&config->client_id), steal_ptr(&config->client_secret), &program->api, err);
     return r < 0 ? EXIT_CONFIG : 0;
@@ -164,6 +165,7 @@ static int start_files(struct program *program, struct err *err)
                 .poll_absent_ms = POLL_ABSENT_MS,
                 .yara_check = config->yara_check,
                 .is_zip_transport = config->transport == 1,
+                .is_offline = config->offline,
                 .reserve_percent = is_local ? 0 : config->reserve_percent,
                 .first_budget = first,
             },

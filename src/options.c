@@ -81,6 +81,8 @@ static const struct option_row rows[] = {
       .help = "proxy; default: what https_proxy and no_proxy say" },
     { .name = "ca_file", .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(ca_file), .fallback = "", .value = "FILE",
       .help = "certificates to trust instead of the system's" },
+    { .name = "offline", .kind = KIND_FLAG, .place = PLACE_MOUNT, AT(offline), .fallback = "off",
+      .help = "never call the service: what is known is readable, what is written is queued for a later mount" },
     { .name = "confine", .kind = KIND_BOOL, .place = PLACE_MOUNT, AT(confine), .fallback = "on", .value = "on|off",
       .help = "give up what serving needs no more; off only to look into the program with a debugger" },
     { .name = "yara_check", .kind = KIND_BOOL, .place = PLACE_MOUNT, AT(yara_check), .fallback = "on", .value = "on|off",

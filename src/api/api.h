@@ -41,6 +41,7 @@ struct api_config {
     const char *user_agent; /* "malqueryfs/0.1.0" */
     const char *proxy;      /* NULL: what the environment says (https_proxy, no_proxy) */
     const char *ca_file;    /* NULL: the system's certificates */
+    bool is_offline;        /* nothing is ever sent: every call is ENETUNREACH at once */
     bool ends_with_us;      /* the service, so no token of it outlives us: api_free() revokes none */
 };
 

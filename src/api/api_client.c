@@ -8,6 +8,7 @@ static int setup(struct api *api, const struct api_config *config, struct err *e
     const struct http_config http = { .user_agent = config->user_agent,
                                       .proxy = config->proxy,
                                       .ca_file = config->ca_file,
+                                      .is_offline = config->is_offline,
                                       .remaining_header = api_headers[API_HEADER_REMAINING],
                                       .exchanges_max = API_EXCHANGES_MAX,
                                       .transfers_max = API_TRANSFERS_MAX };

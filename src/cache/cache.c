@@ -18,6 +18,7 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
     cache->config = *config;
     cache->api = config->api;
     cache->store = config->store;
+    cache->health.reach = config->is_offline ? CACHE_OFFLINE : CACHE_UNTRIED;
     cache->quotas_raw.max = CACHE_QUOTAS_RAW_MAX;
     cache->event_lines.max = CACHE_EVENTS_MAX_BYTES;
     lock_init(&cache->lock, LOCK_CACHE);

@@ -42,6 +42,7 @@ struct cache_config {
     int64_t poll_max_ms;
     int64_t poll_absent_ms;     /* how long the service must deny a request before it counts as failed */
     bool yara_check;            /* compile a rule before it is sent */
+    bool is_offline;            /* the api sends nothing: do not try behind everybody's back */
     bool is_zip_transport;      /* single samples come in archives */
     int reserve_percent;        /* of the month's quotas, never spent */
     struct budget first_budget; /* of a profile that never had one */

@@ -224,6 +224,8 @@ static int64_t ask_due(struct cache *cache)
 {
     int64_t sleep_ms = POLL_LIST_MS;
 
+    if (cache->config.is_offline)
+        return sleep_ms;
     for (size_t i = 0; i < cache->n_polls && !atomic_load(&cache->cancelled); i++) {
         struct poll *poll = &cache->polls[i];
 

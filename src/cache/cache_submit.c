@@ -398,5 +398,6 @@ void cache_submit_queued(struct cache *cache)
     if (!rows)
         return; /* next time */
     submit_all(cache, STORE_ENTRY_SUBMITTING, rows);
-    submit_all(cache, STORE_ENTRY_QUEUED, rows);
+    if (!cache->config.is_offline)
+        submit_all(cache, STORE_ENTRY_QUEUED, rows);
 }

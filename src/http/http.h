@@ -58,6 +58,7 @@ struct http_config {
     const char *user_agent;
     const char *proxy;            /* NULL: what the environment says */
     const char *ca_file;          /* NULL: the system's certificates */
+    bool is_offline;              /* nothing leaves: every exchange is ENETUNREACH at once */
     const char *remaining_header; /* response header with the calls left in the minute; NULL: none */
     size_t exchanges_max;         /* at once */
     size_t transfers_max;         /* of these, with a sink */

@@ -110,6 +110,7 @@ int http_client_new(const struct http_config *config, struct http_client **ret_c
     if (!client)
         return err_set(err, ENOMEM, "no memory for the connections");
     http_limit_init(&client->limit, config->exchanges_max, config->transfers_max);
+    client->limit.is_offline = config->is_offline;
     http_pool_init(&client->pool);
     if (copy_text(config->user_agent, &client->user_agent, err) < 0 ||
         copy_text(config->proxy, &client->proxy, err) < 0 || copy_text(config->ca_file, &client->ca_file, err) < 0 ||

@@ -13,6 +13,7 @@ struct http_limit {
     struct cond cond;
     size_t exchanges_max;
     size_t transfers_max;
+    bool is_offline;  /* a breaker that stays open for good */
     size_t exchanges; /* running; this and all below: guarded by lock */
     size_t transfers;
     bool canceled;

@@ -48,6 +48,8 @@ static bool has_slot_locked(const struct http_limit *limit, bool is_transfer)
 
 static bool is_open_locked(const struct http_limit *limit)
 {
+    if (limit->is_offline)
+        return true;
     return limit->open_until_ms && (limit->probing || clock_boot_ms() < limit->open_until_ms);
 }
 
@@ -55,6 +57,8 @@ static int check_breaker_locked(struct http_limit *limit, struct err *err)
 {
     int64_t left_ms = limit->open_until_ms - clock_boot_ms();
 
+    if (limit->is_offline)
+        return err_set(err, ENETUNREACH, "nothing is sent, this mount is offline (-o offline)");
     if (is_open_locked(limit))
         return err_set(err, ENETUNREACH, "service unreachable, trying again in %lld s",
                        left_ms > 0 ? (long long)(left_ms + 999) / 1000 : 1LL);

@@ -264,6 +264,10 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
         self._server = None
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Resets all connections; new ones are taken."""
         with self._lock:
             for connection in self._sockets:
                 reset(connection)

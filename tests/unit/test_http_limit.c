@@ -116,6 +116,22 @@ static void a_failed_probe_opens_it_again(void **state)
     http_limit_done(&limit);
 }
 
+static void offline_nothing_is_ever_tried(void **state)
+{
+    (void)state;
+    struct http_limit limit;
+    struct err err = { 0 };
+
+    http_limit_init(&limit, 1, 1);
+    limit.is_offline = true;
+    assert_int_equal(http_limit_enter(&limit, false, &err), -ENETUNREACH);
+    assert_non_null(strstr(err.text, "-o offline"));
+    fake_ms += 10 * HTTP_BREAK_MS;
+    assert_int_equal(http_limit_enter(&limit, true, NULL), -ENETUNREACH);
+    assert_true(http_limit_is_open(&limit)); /* so nothing is repeated */
+    http_limit_done(&limit);
+}
+
 static void our_own_failures_do_not_count(void **state)
 {
     (void)state;
@@ -258,6 +274,7 @@ int main(void)
         FAKE(an_answer_in_between_starts_the_count_again),
         FAKE(afterwards_one_may_try_and_others_may_not),
         FAKE(a_failed_probe_opens_it_again),
+        FAKE(offline_nothing_is_ever_tried),
         FAKE(our_own_failures_do_not_count),
         cmocka_unit_test(few_calls_left_slow_down),
         cmocka_unit_test(very_few_calls_left_slow_down_more),
