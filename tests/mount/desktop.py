@@ -60,7 +60,8 @@ class Desktop:
 
     def __enter__(self) -> Desktop:
         try:
-            number = self._serve("Xvfb", "-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp", "-ac")
+            number = self._serve("Xvfb", "-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp", "-ac",
+                                 "-noreset")  # or it begins anew when its last client leaves, while one is coming
             self.environment["DISPLAY"] = f":{number}"
             self._serve("dbus-daemon", "--session", "--nofork", f"--address={self._bus}", "--print-address")
         except BaseException:
@@ -111,7 +112,7 @@ class Desktop:
 
     def _members(self) -> list[int]:
         """Whoever is in a session of our children, or has the address of this bus in the environment: what the bus starts
-        is no child of ours and may have a session of its own; and during execve(2) an environment looks empty."""
+        is no child of ours and may have a session of its own; during execve(2) an environment looks empty."""
         sessions = {b"%d" % child.pid for child in self._children}
         mark = f"DBUS_SESSION_BUS_ADDRESS={self._bus}\0".encode()
 
