@@ -178,12 +178,12 @@ struct store_object *store_object_ref(struct store_object *object)
 }
 
 /* Takes it out of the map: nobody finds it any more, who has it keeps it. */
-static void retire_locked(struct store_object *object) REQUIRES(&object->store->files);
+static void retire_locked(struct store *store, struct store_object *object) REQUIRES(&store->files);
 
-static void retire_locked(struct store_object *object)
+static void retire_locked(struct store *store, struct store_object *object)
 {
     if (object->is_current)
-        map_remove(&object->store->objects, &object->entry);
+        map_remove(&store->objects, &object->entry);
     object->is_current = false;
 }
 
@@ -194,7 +194,7 @@ void store_object_replaced_locked(struct store *store, const struct digest *dige
     if (!object)
         return;
     object->n_refs--; /* the one that was just found; it has another owner */
-    retire_locked(object);
+    retire_locked(store, object);
 }
 
 void store_object_unref(struct store_object *object)
@@ -206,7 +206,7 @@ void store_object_unref(struct store_object *object)
     lock_acquire(&object->store->files);
     is_last = --object->n_refs == 0;
     if (is_last)
-        retire_locked(object);
+        retire_locked(object->store, object);
     lock_release(&object->store->files);
     if (!is_last)
         return;
@@ -225,7 +225,7 @@ int64_t store_object_size(const struct store_object *object)
 static void mark_damaged(struct store_object *object)
 {
     lock_acquire(&object->store->files);
-    retire_locked(object);
+    retire_locked(object->store, object);
     lock_release(&object->store->files);
 }
 
