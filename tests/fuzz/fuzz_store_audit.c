@@ -1,0 +1,112 @@
+/* Any bytes as what audit.jsonl has behind the place that the database notes: after catching up it has whole lines,
+ * begins with those that it had, and catching up once more changes nothing. */
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store_internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+enum { SETTLED = 3, PATH_ROOM = 64, FILE_MAX = 4 * MIB };
+
+static char dir[] = "/dev/shm/mqfs-fuzz-XXXXXX"; /* memory: every run syncs */
+static struct store *store;
+
+static void check(bool is_true)
+{
+    if (!is_true)
+        abort();
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+static void clean_up(void)
+{
+    store_free(store);
+    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* what stays is in memory */
+}
+
+static void spend(void)
+{
+    static const struct caller who = { .program = "cat" };
+    const struct store_month unknown = { 0 };
+    const struct store_spend spend = { .cost = COST_HUNTS, .n = 1, .operation = "hunt", .name = "a", .who = &who };
+    const struct store_settled settled = { .state = STORE_SPEND_PAID };
+    int64_t used = 0;
+    int64_t row = 0;
+
+    check(store_spend_begin(store, &spend, &unknown, &row, &used, NULL) == 0);
+    check(store_spend_settle(store, row, &settled, NULL) == 0);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    char state[PATH_ROOM];
+    char cache[PATH_ROOM];
+    struct store_config config = { .state_dir = state, .cache_dir = cache };
+
+    (void)argc;
+    (void)argv;
+    check(mkdtemp(dir));
+    (void)snprintf(state, sizeof state, "%s/state", dir); /* fits */
+    (void)snprintf(cache, sizeof cache, "%s/cache", dir);
+    check(store_new(&config, &store, NULL) == 0);
+    check(store_budget_set(store, COST_HUNTS, SETTLED, false, NULL) == 0);
+    for (int i = 0; i < SETTLED; i++)
+        spend();
+    return atexit(clean_up);
+}
+
+/* As if nothing had been noted yet. */
+static void forget_place(void)
+{
+    lock_acquire(&store->db.lock);
+    {
+        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_AUDIT_PUT);
+
+        store_query_int(&query, 0);
+        store_query_int(&query, 0);
+        check(store_query_run(&query, NULL) == 0);
+    }
+    lock_release(&store->db.lock);
+}
+
+static size_t flush(char *ret_bytes)
+{
+    ssize_t n;
+
+    check(store_audit_flush(store, NULL) == 0);
+    n = pread(store->audit_fd, ret_bytes, FILE_MAX, 0);
+    check(n >= 0 && n < FILE_MAX);
+    return (size_t)n;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    static char once[FILE_MAX];
+    static char twice[FILE_MAX];
+    const char *last = n ? memrchr(data, '\n', n) : NULL;
+    size_t n_whole = last ? (size_t)(last - (const char *)data) + 1 : 0;
+    size_t n_once;
+
+    forget_place();
+    check(ftruncate(store->audit_fd, 0) == 0);
+    check(write(store->audit_fd, data, n) == (ssize_t)n);
+    n_once = flush(once);
+    check(n_once >= n_whole && (n_whole == 0 || memcmp(once, data, n_whole) == 0));
+    check(n_once == 0 || once[n_once - 1] == '\n');
+    check(flush(twice) == n_once && memcmp(once, twice, n_once) == 0);
+    return 0;
+}
