@@ -167,9 +167,28 @@ static int refused(struct cache *cache, const struct submission *sub, enum store
     return settle(cache, sub, from, STORE_ENTRY_REJECTED, err);
 }
 
-/* With the intents on disk, of the entry and of what it costs. */
-static int pay_and_send(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,
-                        struct err *err)
+/* With the intents on disk, of the entry and of what it costs. The id goes there before what became of the money:
+ * whoever dies in between must not lose what the service has accepted. */
+static int send_intended(struct cache *cache, struct submission *sub, const struct store_sent *sent, int64_t spend_row,
+                         struct err *err)
+{
+    struct request_id id;
+    struct cache_spent spent = { .cost = sub->kind->cost };
+    struct err why;
+    int r = cache_note(cache, sub->kind->send(cache, sub, &id, &spent.was_sent, err), err);
+
+    why = *err;                                       /* as it is now */
+    spent.outcome = sub->has_result ? API_ABSENT : r; /* answered at once: nothing was scheduled, or charged */
+    spent.request = r == 0 ? &id : NULL;
+    spent.why = r < 0 ? &why : NULL;
+    r = r == 0 ? accepted(cache, sub, sent, &id, err)
+               : refused(cache, sub, STORE_ENTRY_SUBMITTING, spent.was_sent, err);
+    if (sub->price > 0)
+        cache_spend_end(cache, spend_row, &spent);
+    return r;
+}
+
+static int pay_and_send(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
 {
     const struct store_spend spend = { .cost = sub->kind->cost,
                                        .n = sub->price,
@@ -177,28 +196,14 @@ static int pay_and_send(struct cache *cache, struct submission *sub, struct requ
                                        .name = sub->entry->name,
                                        .entry_row = sub->entry->row,
                                        .who = &sub->entry->who };
-    struct cache_spent spent = { .cost = sub->kind->cost };
     int64_t row = 0;
     int r = sub->price > 0 ? cache_spend_begin(cache, &spend, &row, err) : 0;
 
-    *ret_sent = false;
-    if (r < 0)
-        return r;
-    r = cache_note(cache, sub->kind->send(cache, sub, ret_id, ret_sent, err), err);
-    if (sub->price == 0)
-        return r;
-    spent.outcome = sub->has_result ? API_ABSENT : r; /* answered at once: nothing was scheduled, or charged */
-    spent.was_sent = *ret_sent;
-    spent.request = r == 0 ? ret_id : NULL;
-    spent.why = r < 0 ? err : NULL;
-    cache_spend_end(cache, row, &spent);
-    return r;
+    return r == 0 ? send_intended(cache, sub, sent, row, err) : refused(cache, sub, STORE_ENTRY_SUBMITTING, false, err);
 }
 
 static int send_it(struct cache *cache, struct submission *sub, struct store_sent *sent, struct err *err)
 {
-    struct request_id id;
-    bool may_have_arrived = false;
     int r = sub->kind->prepare ? sub->kind->prepare(cache, sub, err) : 0;
 
     if (r < 0)
@@ -214,9 +219,7 @@ static int send_it(struct cache *cache, struct submission *sub, struct store_sen
     if (r != 0)
         return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
     cache_changed(cache);
-    r = pay_and_send(cache, sub, &id, &may_have_arrived, err);
-    return r == 0 ? accepted(cache, sub, sent, &id, err)
-                  : refused(cache, sub, STORE_ENTRY_SUBMITTING, may_have_arrived, err);
+    return pay_and_send(cache, sub, sent, err);
 }
 
 /* With the text locked on this host, so that the same text under two names is one request. */

@@ -1,5 +1,8 @@
 #include "test_cache_bench.h"
 
+#include <fcntl.h>
+#include <pthread.h>
+
 #define RULE "rule a { condition: filesize > 3 }"
 #define HUNT "POST /malquery/queries/hunt/v1"
 
@@ -138,9 +141,50 @@ static void a_submission_of_a_dead_process_is_failed_at_the_next_start(void **st
     bench_down(&bench);
 }
 
+static void *submit_main(void *closure)
+{
+    struct bench *bench = closure;
+    struct err err = { 0 };
+
+    return cache_submit(bench->cache, 1, &err) == 0 ? bench : NULL;
+}
+
+/* Whoever is killed while the ledger or the audit is written, or waits for it, must not lose what the service gave. */
+static void the_id_is_on_disk_before_anything_else_is_written(void **state)
+{
+    const struct script_step steps[] = { TOKEN_FOREVER, ACCEPTED_STEP };
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct store_entry entry;
+    struct bench bench;
+    char path[64];
+    pthread_t thread;
+    void *done = NULL;
+    int fd;
+
+    (void)state;
+    bench_up(&bench, steps, ARRAY_SIZE(steps));
+    entry = bench_entry(&bench, "one", RULE);
+    assert_int_equal(entry.row, 1);
+    (void)snprintf(path, sizeof path, "%s/state/audit.jsonl", bench.dir);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+    assert_int_equal(pthread_create(&thread, NULL, submit_main, &bench), 0);
+    for (int i = 0; i < 200 && !entry.has_request; i++) {
+        (void)cache_wait_changes(bench.cache, cache_changes(bench.cache), 10);
+        entry = bench_reload(&bench, 1);
+    }
+    close(fd); /* the lock with it */
+    assert_int_equal(pthread_join(thread, &done), 0);
+    assert_ptr_equal(done, &bench);
+    assert_true(entry.has_request);
+    bench_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_id_is_on_disk_before_anything_else_is_written),
         cmocka_unit_test(an_accepted_rule_has_its_id_on_disk),
         cmocka_unit_test(a_rule_with_a_syntax_error_never_leaves),
         cmocka_unit_test(the_same_rule_is_sent_once),
