@@ -236,10 +236,9 @@ static int64_t sweep(struct store *store, const struct candidates *candidates, i
     return found;
 }
 
-enum evict_wish { ALL_OR_NOTHING, AS_MUCH_AS_POSSIBLE };
-
-/* Returns how many bytes went. */
-CHECKED static int evict(struct store *store, int64_t missing, enum evict_wish wish, int64_t *ret_gone, struct err *err)
+/* What is missing goes whole or not at all, but for what is beyond the cache's own limit: that part goes as far as it
+ * can. *ret_gone: how many bytes went. */
+CHECKED static int evict(struct store *store, int64_t missing, int64_t beyond_limit, int64_t *ret_gone, struct err *err)
 {
     struct candidates candidates = { .unread_since_ns =
                                          store_files_now_ns() - (int64_t)STORE_UNREAD_KEEP_S * STORE_FILES_S_NS };
@@ -250,8 +249,9 @@ CHECKED static int evict(struct store *store, int64_t missing, enum evict_wish w
         r = err_set(err, ENOMEM, "no memory to look for what can be evicted");
     if (r == 0 && candidates.n > 0) {
         qsort(candidates.items, candidates.n, sizeof *candidates.items, compare);
-        if (wish == AS_MUCH_AS_POSSIBLE || sweep(store, &candidates, missing, EVICT_LOOK) >= missing)
-            *ret_gone = sweep(store, &candidates, missing, EVICT_REMOVE);
+        if (sweep(store, &candidates, missing, EVICT_LOOK) < missing)
+            missing = beyond_limit;
+        *ret_gone = sweep(store, &candidates, missing, EVICT_REMOVE);
     }
     free(candidates.items);
     return r;
@@ -279,6 +279,19 @@ static int64_t missing_now(struct store *store, int64_t wanted, struct store_roo
     return store_room_missing(ret_facts, wanted);
 }
 
+enum evict_wish { ALL_OR_NOTHING, AS_MUCH_AS_POSSIBLE };
+
+/* How much is more than the cache may have; the disk is not its business alone. */
+static int64_t over_limit(const struct store_room_facts *facts, enum evict_wish wish)
+{
+    struct store_room_facts limited = *facts;
+    int64_t missing;
+
+    limited.disk_bytes = 0;
+    missing = store_room_missing(&limited, 0);
+    return wish == AS_MUCH_AS_POSSIBLE && missing > 0 ? missing : 0;
+}
+
 /* With the lock of eviction in hand. */
 CHECKED static int make_room(struct store *store, int64_t wanted, enum evict_wish wish, struct err *err)
 {
@@ -295,7 +308,7 @@ CHECKED static int make_room(struct store *store, int64_t wanted, enum evict_wis
         return r;
     missing = missing_now(store, wanted, &facts);
     if (missing > 0)
-        r = evict(store, missing, wish, &gone, err);
+        r = evict(store, missing, over_limit(&facts, wish), &gone, err);
     if (r == 0 && gone < missing)
         return err_set(err, ENOSPC,
                        "no room for %lld bytes: %lld of %lld are used, %lld of the disk are free (%d %% stay so), and "

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <time.h>
 
 #include "store/store_internal.h"
@@ -31,6 +32,18 @@ static struct digest used_at(struct fixture *fixture, unsigned int seed, int64_t
     struct digest digest = fixture_sample(fixture, SIZE, seed);
 
     set_times(fixture_path(fixture, &digest).s, used_s);
+    return digest;
+}
+
+/* In another cache than the fixture's. */
+static struct digest old_sample_below(struct fixture *fixture, const char *cache, unsigned int seed)
+{
+    struct digest digest = fixture_sample(fixture, SIZE, seed);
+    struct digest_text hex = digest_format(&digest);
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/%.2s/%.2s/%s", cache, hex.s, hex.s + 2, hex.s);
+    set_times(path, OLD_S);
     return digest;
 }
 
@@ -454,9 +467,48 @@ static void what_a_process_opens_is_not_taken_away_by_another(void **state)
     assert_int_equal(fixture_wait(pid), 0);
 }
 
+/* What others have written does not get smaller by what we throw away. */
+static void a_disk_that_others_fill_takes_no_sample_away(void **state)
+{
+    static const char block[64 * KIB];
+    struct fixture *fixture = *state;
+    struct store_config config = fixture->config;
+    struct store *store = NULL;
+    struct digest digests[4];
+    char cache[sizeof fixture->cache + 8];
+    char others[sizeof cache + 8];
+    int n_left = 0;
+    int fd;
+
+    (void)snprintf(cache, sizeof cache, "%s-small", fixture->cache);
+    assert_int_equal(mkdir(cache, 0700), 0);
+    if (mount("none", cache, "tmpfs", 0, "size=64m") < 0)
+        skip(); /* only root may */
+    config.cache_dir = cache;
+    store_free(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(store_new(&config, &store, &fixture->err), 0);
+    fixture->store = store;
+    for (unsigned int i = 0; i < ARRAY_SIZE(digests); i++)
+        digests[i] = old_sample_below(fixture, cache, i);
+    take(fixture, SIZE);
+    (void)snprintf(others, sizeof others, "%s/others", cache);
+    fd = open(others, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, block, sizeof block) > 0)
+        ;
+    close(fd);
+    store_room_give(fixture->store, SIZE); /* nothing came */
+    for (size_t i = 0; i < ARRAY_SIZE(digests); i++)
+        n_left += is_there(fixture, &digests[i]);
+    fixture_reopen(fixture); /* back to its own cache */
+    assert_int_equal(umount2(cache, MNT_DETACH), 0);
+    assert_int_equal(n_left, ARRAY_SIZE(digests));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        STORE_TEST(a_disk_that_others_fill_takes_no_sample_away),
         cmocka_unit_test(the_limit_and_the_free_part_of_the_disk_both_count),
         STORE_TEST(what_was_used_longest_ago_goes_first_and_no_more_than_is_needed),
         STORE_TEST(without_need_nothing_goes),
