@@ -267,8 +267,8 @@ void *cache_poll_main(void *closure)
             cache_changed(cache);
         }
         if (clock_mono_ms() >= queued_ms) {
-            cache_spend_settle_orphans(cache);
             cache_submit_queued(cache);
+            cache_spend_settle_orphans(cache);
             queued_ms = clock_mono_ms() + POLL_QUEUED_MS;
         }
         cache_refresh_quotas(cache);

@@ -194,7 +194,9 @@ bool helper_has_open(struct helper *helper, pid_t pid, const char *name, uint64_
 
     if (!helper)
         return helper_process_has_open(pid, name, ino);
-    return text_copy(question.text, sizeof question.text, name) && ask(helper, &question, &answer) && answer.is_true;
+    if (!text_copy(question.text, sizeof question.text, name) || !ask(helper, &question, &answer))
+        return true;
+    return answer.is_true;
 }
 
 bool helper_executable(struct helper *helper, pid_t pid, char *ret_path, size_t room)

@@ -8,7 +8,7 @@
  *
  * Units      waits in seconds: a call waits for the other process, for HELPER_WAIT_S at most.
  * Ownership  texts are borrowed for the call.
- * Errors     0 or a negative errno with err filled. A helper that died, or is late, knows nothing: `false`.
+ * Errors     0 or a negative errno with err filled. A helper that died, or is late, knows nothing.
  * Threads    one starts and frees it; any may ask.
  */
 #pragma once
@@ -40,8 +40,9 @@ DEFINE_CLEANUP(struct helper *, helper_free)
 /* A mount of ours that is dead at the end is to be taken away from this absolute path, which has none now. */
 CHECKED int helper_keep(struct helper *helper, const char *mountpoint, struct err *err);
 
-/* True when the process has another descriptor of inode `ino`, last known as `name`: a shell that dup'd it and is not
- * done. `helper` may be NULL here and below: then we look ourselves. */
+/* True unless it is sure that the process has no other descriptor of inode `ino`, last known as `name`: a shell that
+ * dup'd it is not done. Also true when the helper does not answer: who waits for the last descriptor waits too long
+ * then, and never too short. `helper` may be NULL here and below: then we look ourselves. */
 bool helper_has_open(struct helper *helper, pid_t pid, const char *name, uint64_t ino);
 
 /* The path of the process's executable, as /proc/PID/exe tells it. */

@@ -91,6 +91,10 @@ CHECKED int store_object_read(struct store_object *object, int64_t offset, void 
 /* The size of a sample that is local, without opening it for good: does not count as use. STORE_ABSENT likewise. */
 CHECKED int store_object_look(struct store *store, const struct digest *digest, int64_t *ret_bytes, struct err *err);
 
+/* False when opening it would read all of it first: a plain copy that was not compared with its digest yet, so whoever
+ * may not wait asks before. */
+bool store_object_is_checked(struct store *store, const struct digest *digest);
+
 /* True when the object is local (nothing is opened or verified). */
 bool store_object_exists(struct store *store, const struct digest *digest);
 

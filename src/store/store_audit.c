@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/store_files.h"
@@ -20,6 +21,7 @@ static const char seq_mark[] = "{\"seq\":"; /* how SQL_AUDIT_LINES begins a line
 
 static const char denied_mark[] = "{\"time\":"; /* and SQL_AUDIT_DENIED; within a line only where a torn one precedes */
 
+enum { AUDIT_LOCK_TRIES = 50, AUDIT_LOCK_STEP_NS = 20 * 1000 * 1000 }; /* a second */
 enum { AUDIT_PAGE = 100, AUDIT_PAGE_BYTES = 1 * MIB };
 
 /* How far the file goes. */
@@ -218,6 +220,19 @@ static int flush_locked(struct store *store, struct err *err)
     return put_place(store, &place, err);
 }
 
+/* STORE_BUSY: another process has it, and may be stopped. */
+CHECKED static int lock_file(const struct store *store, struct err *err)
+{
+    const struct timespec step = { .tv_nsec = AUDIT_LOCK_STEP_NS };
+    int r = store_files_lock(store->audit_fd, STORE_FILES_TRY, err);
+
+    for (int i = 1; r == STORE_BUSY && i < AUDIT_LOCK_TRIES; i++) {
+        (void)nanosleep(&step, NULL); /* a signal only shortens the step */
+        r = store_files_lock(store->audit_fd, STORE_FILES_TRY, err);
+    }
+    return r;
+}
+
 int store_audit_flush(struct store *store, struct err *err)
 {
     struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
@@ -227,7 +242,7 @@ int store_audit_flush(struct store *store, struct err *err)
     lock_acquire(&store->audit);
     r = follow_name(store, err);
     if (r == 0)
-        r = store_files_lock(store->audit_fd, STORE_FILES_WAIT, err); /* other processes of this profile */
+        r = lock_file(store, err);
     if (r == 0) {
         r = flush_locked(store, err);
         (void)fcntl(store->audit_fd, F_OFD_SETLK, &all); /* our own lock: cannot fail */

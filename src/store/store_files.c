@@ -40,6 +40,18 @@ CHECKED static int make_parents(char *path, struct err *err)
     }
 }
 
+/* One that was there before us may be open to all. */
+CHECKED static int close_to_others(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, "stat directory '%s'", path);
+    if ((st.st_mode & 077) && fchmod(fd, 0700) < 0)
+        return err_sys(err, "others may look into '%s', and that cannot be changed", path);
+    return 0;
+}
+
 int store_files_make_path(const char *path, int *ret_fd, struct err *err)
 {
     char copy[PATH_MAX];
@@ -56,8 +68,12 @@ int store_files_make_path(const char *path, int *ret_fd, struct err *err)
     }
     if (fd < 0)
         return err_sys(err, "open directory '%s'", path);
-    *ret_fd = fd;
-    return 0;
+    r = close_to_others(fd, path, err);
+    if (r < 0)
+        closep(&fd);
+    else
+        *ret_fd = fd;
+    return r;
 }
 
 int store_files_make_dir(int parent_fd, const char *name, int *ret_fd, struct err *err)

@@ -73,12 +73,17 @@ CHECKED static int look(struct store_object *object, struct err *err)
     return r;
 }
 
+static bool is_checked(const struct store_object *object)
+{
+    return is_verified(object->store, &object->ref.digest, &object->facts);
+}
+
 CHECKED static int load(struct store_object *object, struct err *err)
 {
     struct digest digest;
     int r = look(object, err);
 
-    if (r < 0 || is_verified(object->store, &object->ref.digest, &object->facts))
+    if (r < 0 || is_checked(object))
         return r;
     r = hash_all(object, &digest, err);
     if (r < 0)
@@ -117,6 +122,9 @@ CHECKED static int finish(struct store_writer *writer, int64_t plain_bytes, stru
     return 0; /* there is nothing around them */
 }
 
-const struct store_form store_form_plain = {
-    .look = look, .load = load, .read = read_plain, .write_chunk = write_chunk, .finish = finish
-};
+const struct store_form store_form_plain = { .look = look,
+                                             .load = load,
+                                             .is_checked = is_checked,
+                                             .read = read_plain,
+                                             .write_chunk = write_chunk,
+                                             .finish = finish };

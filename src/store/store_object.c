@@ -169,6 +169,22 @@ int store_object_look_on(struct store *store, enum store_shelf shelf, const stru
     return r;
 }
 
+bool store_object_is_checked(struct store *store, const struct digest *digest)
+{
+    cleanup_(object_freep) struct store_object *looked_at = NULL;
+    cleanup_(store_object_unrefp) struct store_object *object = NULL;
+    struct err ignored = { 0 };
+    bool has_plain;
+
+    lock_acquire(&store->files);
+    has_plain = store->counts[STORE_PLAIN].n_samples > 0;
+    object = find_locked(store, digest);
+    lock_release(&store->files);
+    if (!has_plain || object || open_any(store, SHELF_SAMPLES, digest, true, &looked_at, &ignored) != 0)
+        return true; /* also what cannot be opened: that is quick, and says why */
+    return !row_of(looked_at)->form->is_checked || row_of(looked_at)->form->is_checked(looked_at);
+}
+
 struct store_object *store_object_ref(struct store_object *object)
 {
     lock_acquire(&object->store->files);

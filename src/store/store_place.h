@@ -97,6 +97,9 @@ struct store_form {
     /* The same, and what is needed to serve it. */
     int (*load)(struct store_object *object, struct err *err);
 
+    /* After look(): whether load() is quick. NULL: always. */
+    bool (*is_checked)(const struct store_object *object);
+
     /* All of [offset, offset + n). EBADMSG as above; `to` has anything then. */
     int (*read)(const struct store_object *object, int64_t offset, char *to, size_t n, struct err *err);
 

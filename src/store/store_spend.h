@@ -105,7 +105,7 @@ CHECKED int store_spend_open(struct store *store, struct store_intent *ret_inten
 /*
  * Brings audit.jsonl in the state directory up to date: every settled call once, in the order in which they were
  * settled, whichever process settled it and whatever died in between (src/store/AUDIT.md). Cheap when there is nothing
- * to do.
+ * to do. Gives up after a second while another process has the file: the next flush, of either, writes it all.
  */
 CHECKED int store_audit_flush(struct store *store, struct err *err);
 

@@ -164,6 +164,10 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
 
     if (r != 0)
         return r;
+    if (!store_object_is_checked(tree->store, digest)) { /* it is here, and read whole by a thread that may wait */
+        *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
+        return TREE_NEED;
+    }
     r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);
     if (r < 0)
         return r;

@@ -23,7 +23,7 @@ static const char readme_costs[] =
     "  closing a new rule in hunts/              one hunt of the month\n"
     "  a new search in searches/exact/           one hunt of the month\n"
     "  the same text and options again           nothing: the request that there is is shown\n"
-    "  reading a sample that is not local        one download of the month, once per hash for ever\n"
+    "  reading a sample that is not local        one download of the month, as long as it is kept\n"
     "  a list in downloads/, `fetch` in a ctl    one download for each hash that is not local\n"
     "  reading a sample that is local            nothing\n"
     "\nBeyond `budget`, the reserve and the month: \"Disk quota exceeded\", and nothing is sent. `echo +10 > budget` "

@@ -101,6 +101,8 @@ static void a_helper_that_is_gone_knows_nothing(void **state)
 
     (void)state;
     assert_int_equal(kill(pid_of_helper(), SIGKILL), 0);
+    assert_true(
+        helper_has_open(helper, getpid(), "nothing of that name", 1)); /* not sure: no close is taken for the last */
     assert_false(helper_executable(helper, getpid(), got, sizeof got));
     assert_false(helper_executable(helper, getpid(), got, sizeof got));
     assert_int_equal(helper_keep(helper, "/nowhere", &err), -EPIPE);

@@ -22,6 +22,20 @@ static void both_directories_are_made_for_their_owner_alone(void **state)
     assert_int_equal(st.st_mode & 07777, 0700);
 }
 
+static void directories_that_are_open_to_others_are_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat st;
+
+    assert_int_equal(chmod(fixture->state, 0755), 0);
+    assert_int_equal(chmod(fixture->cache, 0777), 0);
+    fixture_reopen(fixture);
+    assert_int_equal(stat(fixture->state, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(stat(fixture->cache, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+}
+
 static void state_files_are_for_their_owner_alone(void **state)
 {
     struct fixture *fixture = *state;
@@ -221,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(both_directories_are_made_for_their_owner_alone),
+        STORE_TEST(directories_that_are_open_to_others_are_closed),
         STORE_TEST(state_files_are_for_their_owner_alone),
         STORE_TEST(a_file_in_the_place_of_a_directory_is_an_error),
         STORE_TEST(a_state_that_is_no_database_is_refused_and_kept),

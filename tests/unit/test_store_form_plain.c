@@ -77,6 +77,26 @@ static void the_file_has_the_bytes_as_they_are_for_its_owner_alone(void **state)
     assert_int_equal(try_all(fixture, &digest, truth, SIZE), 0);
 }
 
+/* Whoever may not wait for the hashing of a file can tell. */
+static void what_was_not_compared_yet_is_told_apart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest;
+    struct digest nobody = { .bytes = { 1 } };
+    cleanup_(freep) uint8_t *truth = fixture_bytes(SIZE, 1, &digest);
+
+    go_plain(fixture);
+    fixture_store(fixture, &digest, truth, SIZE);
+    assert_true(store_object_is_checked(fixture->store, &digest)); /* it was, while it was written */
+    fixture_reopen(fixture);
+    assert_false(store_object_is_checked(fixture->store, &digest));
+    assert_true(store_object_is_checked(fixture->store, &nobody));
+    assert_int_equal(try_all(fixture, &digest, truth, SIZE), 0);
+    assert_true(store_object_is_checked(fixture->store, &digest));
+    flip(plain_path(fixture, &digest).s, SIZE / 2);
+    assert_false(store_object_is_checked(fixture->store, &digest));
+}
+
 static void every_size_reads_back_after_a_restart(void **state)
 {
     static const size_t sizes[] = { 0, 1, 131071, 131072, 131073, MIB + 7 };
@@ -247,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(the_file_has_the_bytes_as_they_are_for_its_owner_alone),
+        STORE_TEST(what_was_not_compared_yet_is_told_apart),
         STORE_TEST(every_size_reads_back_after_a_restart),
         STORE_TEST(a_flipped_byte_is_found_after_a_restart),
         STORE_TEST(a_flipped_byte_is_found_by_who_stored_it),

@@ -368,6 +368,25 @@ static void a_torn_line_is_cut_off_and_written_again(void **state)
     assert_non_null(strstr(text, "\"outcome\":\"paid\""));
 }
 
+/* A mount that is stopped in the middle of a line must not stop the others. */
+static void an_audit_that_another_process_holds_is_written_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    char path[160];
+    int fd;
+
+    give(fixture, COST_DOWNLOADS, 100);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    audit_path(fixture, path, sizeof path);
+    fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+    assert_string_equal(audit(fixture), "");
+    close(fd);
+    assert_int_equal(count(audit(fixture), "\"seq\":1,"), 1);
+}
+
 static void an_audit_that_was_moved_away_begins_anew(void **state)
 {
     struct fixture *fixture = *state;
@@ -475,6 +494,7 @@ int main(void)
         STORE_TEST(each_settled_call_is_a_line_in_its_order),
         STORE_TEST(a_line_is_written_once_whatever_died_before_it_was_noted),
         STORE_TEST(a_torn_line_is_cut_off_and_written_again),
+        STORE_TEST(an_audit_that_another_process_holds_is_written_later),
         STORE_TEST(an_audit_that_was_moved_away_begins_anew),
         STORE_TEST(an_audit_that_was_renamed_is_left_and_a_new_one_begun),
         STORE_TEST(a_torn_line_that_a_refusal_followed_is_written_again),
