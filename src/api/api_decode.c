@@ -163,14 +163,40 @@ static void get_hex(struct json_object *object, const char *name, size_t n_digit
 
 /* Faults and ids --------------------------------------------------------------------------------------------------- */
 
-/* errors[0], or the reason of an unusual body that has none. */
+/* An entry of errors: its code, 0 when it has none, and its words. */
+static int read_error(struct json_object *error, char *message, size_t room)
+{
+    get_text(error, "message", message, room);
+    return (int)between(get_number(error, "code", 0), 0, INT32_MAX);
+}
+
+/* errors[0], or nothing. */
 static int get_error(struct json_object *root, char *message, size_t room)
 {
     struct json_object *errors = member(root, "errors");
-    struct json_object *first = list_length(errors) ? json_object_array_get_idx(errors, 0) : NULL;
 
-    get_text(first, "message", message, room);
-    return (int)between(get_number(first, "code", 0), 0, INT32_MAX);
+    return read_error(list_length(errors) ? json_object_array_get_idx(errors, 0) : NULL, message, room);
+}
+
+/* An error where a success was promised. */
+static int refuse_error(int code, const char *message, struct err *err)
+{
+    return err_set(err, EREMOTEIO, "the answer holds an error (%d)%s%s", code, *message ? ": " : "", message);
+}
+
+/* EREMOTEIO when something else went wrong than that samples are unknown (API page 6.8). */
+static int check_errors(struct json_object *root, struct err *err)
+{
+    struct json_object *errors = member(root, "errors");
+    char message[API_TEXT_MAX + 1];
+
+    for (size_t i = 0, n = list_length(errors); i < n; i++) {
+        int code = read_error(json_object_array_get_idx(errors, i), message, sizeof message);
+
+        if (code && code != CODE_ABSENT)
+            return refuse_error(code, message, err);
+    }
+    return 0;
 }
 
 void api_decode_fault(const struct buf *body, struct api_fault *ret_fault)
@@ -347,14 +373,16 @@ static int read_samples(struct json_object *root, struct api_samples *ret_sample
     return 0;
 }
 
-int api_decode_samples(const struct buf *body, struct api_samples *ret_samples, struct err *err)
+int api_decode_samples(const struct buf *body, struct api_samples *ret_samples, int *ret_missing, struct err *err)
 {
     cleanup_(json_putp) struct json_object *root = NULL;
     int r = parse(body, &root, err);
 
-    if (r < 0)
-        return r;
-    return read_samples(root, ret_samples, err);
+    if (r == 0)
+        r = read_samples(root, ret_samples, err);
+    if (r == 0)
+        *ret_missing = check_errors(root, err);
+    return r;
 }
 
 static void read_stats(struct json_object *stats, struct api_result *result)
@@ -412,6 +440,8 @@ int api_decode_result(const struct buf *body, struct api_result *ret_result, str
     code = get_error(root, result.reason, sizeof result.reason);
     if (!*state && code == CODE_ABSENT)
         return API_ABSENT;
+    if (!*state && code)
+        return refuse_error(code, result.reason, err);
     result.state = read_state(state);
     if (result.state != REQUEST_FAILED)
         result.reason[0] = '\0';

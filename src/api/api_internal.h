@@ -129,8 +129,12 @@ void api_decode_fault(const struct buf *body, struct api_fault *ret_fault);
 CHECKED int api_decode_token(const struct buf *body, struct secret **ret_bearer, int64_t *ret_life_s, struct err *err);
 CHECKED int api_decode_quotas(const struct buf *body, struct api_quotas *ret_quotas, struct err *err);
 CHECKED int api_decode_reqid(const struct buf *body, struct request_id *ret_id, struct err *err);
-CHECKED int api_decode_samples(const struct buf *body, struct api_samples *ret_samples, struct err *err);
-/* Fills all but `raw`; API_ABSENT: no state, and the service says that it does not know the request. */
+/* *ret_missing: why a sample may not be there: 0, it is unknown; EREMOTEIO, negative and with err filled, something
+ * else. */
+CHECKED int api_decode_samples(const struct buf *body, struct api_samples *ret_samples, int *ret_missing,
+                               struct err *err);
+/* Fills all but `raw`. Without a state the error inside counts: API_ABSENT when the service does not know the request,
+ * else EREMOTEIO. */
 CHECKED int api_decode_result(const struct buf *body, struct api_result *ret_result, struct err *err);
 
 /* api_encode: EINVAL for what the service would refuse. */

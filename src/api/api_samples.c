@@ -57,6 +57,7 @@ int api_metadata(struct api *api, const struct digest *digests, size_t n, struct
     cleanup_(http_response_done) struct http_response response = { 0 };
     cleanup_(buf_done) struct buf query = BUF_INIT(HTTP_URL_MAX);
     struct api_ask ask = { .op = API_OP_METADATA };
+    int missing = 0;
     bool sent;
     int r;
 
@@ -72,11 +73,14 @@ int api_metadata(struct api *api, const struct digest *digests, size_t n, struct
     r = api_call_run(api, &ask, &response, &sent, err);
     if (r)
         return r == API_ABSENT ? 0 : r; /* none of them is known */
-    r = api_decode_samples(&response.body, ret_samples, err);
+    r = api_decode_samples(&response.body, ret_samples, &missing, err);
     if (r < 0)
         return api_call_blame(&response, "metadata", r, err);
     keep_asked(ret_samples, digests, n);
-    return 0;
+    if (ret_samples->n == n || missing == 0)
+        return 0;
+    api_samples_done(ret_samples); /* else who asks would take the others for unknown */
+    return api_call_blame(&response, "metadata", missing, err);
 }
 
 /* Bytes ------------------------------------------------------------------------------------------------------------ */

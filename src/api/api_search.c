@@ -1,5 +1,6 @@
 #include "api/api_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,8 +67,8 @@ int api_fuzzy(struct api *api, const struct pattern *patterns, size_t n_patterns
     if (r < 0)
         return r;
     r = run(api, &ask, "fuzzy search", &result, err);
-    if (r < 0)
-        return r;
+    if (r != 0)
+        return r < 0 ? r : err_set(err, EPROTO, "fuzzy search: the answer is no result");
     if (result.state == REQUEST_INPROGRESS)
         result.state = REQUEST_DONE; /* the answer is the result, whatever its status says */
     *ret_result = result;

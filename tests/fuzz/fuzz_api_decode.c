@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct request_id id;
     struct api_samples samples = { 0 };
     struct api_result result = { 0 };
+    int missing = 0;
 
     buf_append(&body, data, n);
     api_decode_fault(&body, &fault);
@@ -61,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         check_text(quotas.refresh_time);
     if (api_decode_reqid(&body, &id, NULL) == 0)
         check_text(id.s);
-    if (api_decode_samples(&body, &samples, NULL) == 0)
+    if (api_decode_samples(&body, &samples, &missing, NULL) == 0)
         check_samples(&samples);
     if (api_decode_result(&body, &result, NULL) == 0) {
         check_samples(&result.samples);

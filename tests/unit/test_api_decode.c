@@ -20,6 +20,13 @@ static int decode_result(const char *text, struct api_result *result)
     return r;
 }
 
+static int decode_samples(const struct buf *body, struct api_samples *samples)
+{
+    int missing = 0;
+
+    return api_decode_samples(body, samples, &missing, NULL);
+}
+
 /* The one sample of an answer. */
 static struct sample sample_of(const char *members)
 {
@@ -28,7 +35,7 @@ static struct sample sample_of(const char *members)
     struct sample sample;
 
     buf_printf(&body, "{\"resources\":[{\"sha256\":\"" SHA_A "\"%s}]}", members);
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), 0);
+    assert_int_equal(decode_samples(&body, &samples), 0);
     assert_int_equal(samples.n, 1);
     sample = samples.items[0];
     api_samples_done(&samples);
@@ -128,6 +135,15 @@ static void no_state_and_a_404_inside_is_absent(void **state)
                      API_ABSENT);
 }
 
+static void no_state_and_another_error_inside_is_the_services_failure(void **state)
+{
+    (void)state;
+    struct api_result result = { 0 };
+
+    assert_int_equal(decode_result("{\"errors\":[{\"code\":500,\"message\":\"away\"}],\"resources\":[]}", &result),
+                     -EREMOTEIO);
+}
+
 static void what_is_no_json_object_is_a_protocol_error(void **state)
 {
     (void)state;
@@ -156,7 +172,7 @@ static void bytes_behind_a_nul_are_a_protocol_error(void **state)
     struct api_samples samples = { 0 };
 
     buf_append(&body, "{}\0{}", 5);
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), -EPROTO);
+    assert_int_equal(decode_samples(&body, &samples), -EPROTO);
     buf_done(&body);
 }
 
@@ -172,7 +188,7 @@ static void what_is_not_quite_json_is_a_protocol_error(void **state)
         struct api_samples samples = { 0 };
 
         buf_puts(&body, bodies[i]);
-        assert_int_equal(api_decode_samples(&body, &samples, NULL), -EPROTO);
+        assert_int_equal(decode_samples(&body, &samples), -EPROTO);
         buf_done(&body);
     }
 }
@@ -189,7 +205,7 @@ static void deep_nesting_is_beyond_a_limit(void **state)
     for (int i = 0; i < API_JSON_DEPTH; i++)
         buf_putc(&body, ']');
     buf_putc(&body, '}');
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), -EFBIG);
+    assert_int_equal(decode_samples(&body, &samples), -EFBIG);
     buf_done(&body);
 }
 
@@ -203,7 +219,7 @@ static void a_flood_of_objects_is_beyond_a_limit(void **state)
     for (int i = 0; i < API_JSON_NODES_MAX; i++)
         buf_puts(&body, ",{}");
     buf_puts(&body, "]}");
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), -EFBIG);
+    assert_int_equal(decode_samples(&body, &samples), -EFBIG);
     buf_done(&body);
 }
 
@@ -217,7 +233,7 @@ static void brackets_in_a_text_do_not_count(void **state)
     for (int i = 0; i <= API_JSON_NODES_MAX; i++)
         buf_putc(&body, '{');
     buf_puts(&body, "\"}}");
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), 0);
+    assert_int_equal(decode_samples(&body, &samples), 0);
     buf_done(&body);
 }
 
@@ -231,7 +247,7 @@ static void too_many_results_are_beyond_a_limit(void **state)
     for (int i = 0; i < API_RESULTS_MAX; i++)
         buf_puts(&body, ",0");
     buf_puts(&body, "]}");
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), -EFBIG);
+    assert_int_equal(decode_samples(&body, &samples), -EFBIG);
     buf_done(&body);
 }
 
@@ -242,7 +258,7 @@ static void an_item_without_a_digest_is_dropped(void **state)
                               "0\"},{\"sha256\":\"zz\"},{\"sha256\":\"" SHA_B "\"}]}");
     struct api_samples samples = { 0 };
 
-    assert_int_equal(api_decode_samples(&body, &samples, NULL), 0);
+    assert_int_equal(decode_samples(&body, &samples), 0);
     assert_int_equal(samples.n, 1);
     assert_string_equal(digest_format(&samples.items[0].digest).s, SHA_B);
     api_samples_done(&samples);
@@ -450,6 +466,7 @@ int main(void)
         cmocka_unit_test(an_unknown_or_missing_state_is_in_progress),
         cmocka_unit_test(a_failed_request_has_its_reason),
         cmocka_unit_test(no_state_and_a_404_inside_is_absent),
+        cmocka_unit_test(no_state_and_another_error_inside_is_the_services_failure),
         cmocka_unit_test(what_is_no_json_object_is_a_protocol_error),
         cmocka_unit_test(blanks_at_the_end_are_fine),
         cmocka_unit_test(bytes_behind_a_nul_are_a_protocol_error),

@@ -61,6 +61,34 @@ static void a_404_means_that_none_is_known(void **state)
     script_stop(script);
 }
 
+#define KNOWN_A "\"resources\":[{\"sha256\":\"" SHA_A "\"}"
+
+static void an_error_inside_does_not_make_a_sample_unknown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int r;
+    } answers[] = {
+        { "{" KNOWN_A "],\"errors\":[{\"code\":404},{\"code\":500,\"message\":\"away\"}]}", -EREMOTEIO },
+        { "{\"errors\":[{\"code\":429,\"message\":\"slower\"}]}", -EREMOTEIO },
+        { "{" KNOWN_A "],\"errors\":[{\"code\":404,\"message\":\"unknown\"}]}", 0 },
+        { "{" KNOWN_A ",{\"sha256\":\"" SHA_B "\"}],\"errors\":[{\"code\":500}]}", 0 },
+        { "{" KNOWN_A "],\"errors\":[null,7,{},{\"code\":\"x\"}]}", 0 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        struct script *script =
+            SCRIPT(TOKEN_FOREVER, { .match = "GET /malquery", .status = 200, .body = answers[i].body });
+        struct api_samples samples = { 0 };
+
+        assert_int_equal(ask_metadata(script, &samples), answers[i].r);
+        assert_int_equal(samples.n == 0, answers[i].r < 0);
+        api_samples_done(&samples);
+        script_stop(script);
+    }
+}
+
 static void a_hundred_ids_fit_into_one_call(void **state)
 {
     (void)state;
@@ -307,6 +335,7 @@ int main(void)
         cmocka_unit_test(ids_are_repeated_keys),
         cmocka_unit_test(what_was_not_asked_for_is_dropped),
         cmocka_unit_test(a_404_means_that_none_is_known),
+        cmocka_unit_test(an_error_inside_does_not_make_a_sample_unknown),
         cmocka_unit_test(a_hundred_ids_fit_into_one_call),
         cmocka_unit_test(no_ids_ask_nothing),
         cmocka_unit_test(a_download_is_the_bytes),

@@ -179,6 +179,25 @@ static void a_fuzzy_search_is_free_and_repeated(void **state)
     end(api, script);
 }
 
+static void an_error_inside_is_no_empty_result(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int r;
+    } errors[] = { { "{\"errors\":[{\"code\":404}]}", -EPROTO }, { "{\"errors\":[{\"code\":500}]}", -EREMOTEIO } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        struct script *script =
+            SCRIPT(TOKEN_FOREVER, { .match = "POST /malquery", .status = 200, .body = errors[i].body });
+        struct api *api = api_of(script);
+        struct api_result result = { 0 };
+
+        assert_int_equal(api_fuzzy(api, &mz, 1, &limit_5, &result, NULL), errors[i].r);
+        end(api, script);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_fuzzy_search_sends_only_the_limit_and_is_done_at_once),
         cmocka_unit_test(a_search_posts_the_text_of_its_encoder),
         cmocka_unit_test(a_fuzzy_search_is_free_and_repeated),
+        cmocka_unit_test(an_error_inside_is_no_empty_result),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
