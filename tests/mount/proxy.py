@@ -9,6 +9,7 @@ wrong. A fault is a function from an Exchange to the Reply to send, or to None f
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
@@ -16,7 +17,7 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
@@ -38,6 +39,7 @@ PAID_ROUTES = ("hunt", "exact", "download", "multidownload")
 HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 STALL_MAX_S = 60
 BODY_MAX_BYTES = 16 << 20
+PIECE_BYTES = 1 << 16  # of a body that is sent in pieces
 TRACE_ID = "6b1c0f2e-0d52-4b0a-9f51-3d7f6a9b2c11"
 
 
@@ -96,6 +98,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     sent_bytes: int | None = None  # fewer than the body has: the connection is cut after them
+    pieces: Iterable[bytes] | None = None  # the body instead, in chunks, each when it comes; may be without end
+    wire: bytes | None = None  # these bytes instead of any HTTP, and the connection is closed
 
 
 @dataclass
@@ -129,8 +133,27 @@ def rate_limited(retry_after_s: float) -> Fault:
     return gateway(429, "API rate limit exceeded.", X_Ratelimit_Retryafter=retry_after, X_Ratelimit_Remaining="0")
 
 
-def html_502(exchange: Exchange) -> Reply:
-    return Reply(502, {"Content-Type": "text/html"}, b"<html><body><h1>502 Bad Gateway</h1></body></html>")
+def retry_after(seconds: int) -> Fault:
+    """429 with the header of the standard, which counts from now."""
+    return gateway(429, "API rate limit exceeded.", Retry_After=str(seconds), X_Ratelimit_Remaining="0")
+
+
+def expired(exchange: Exchange) -> Reply:
+    """What the gateway says of a token that is none any more."""
+    return gateway(401, "access denied, invalid bearer token")(exchange)
+
+
+def moved(region: str) -> Fault:
+    """308 to the cloud `region`, as the gateway sends it: by name, and with an address that nobody may follow."""
+    return answer(308, X_Cs_Region=region, Location=f"https://api.{region}.crowdstrike.com/", X_Cs_Traceid=TRACE_ID)
+
+
+def html(status: int) -> Fault:
+    """A page of the front end."""
+    return answer(status, f"<html><body><h1>{status}</h1></body></html>", Content_Type="text/html")
+
+
+html_502 = html(502)
 
 
 def failed_job(reason: str) -> Fault:
@@ -166,6 +189,69 @@ def flip(exchange: Exchange) -> Reply:
     middle = len(reply.body) // 2
     reply.body = reply.body[:middle] + bytes([reply.body[middle] ^ 1]) + reply.body[middle + 1 :]
     return reply
+
+
+def garbage(exchange: Exchange) -> Reply:
+    """Bytes that are no HTTP; the engine has seen nothing."""
+    return Reply(200, wire=b"SSH-2.0-OpenSSH_9.2\r\n" + bytes(range(256)))
+
+
+def typed(content_type: str) -> Fault:
+    """The right body under another Content-Type."""
+
+    def fault(exchange: Exchange) -> Reply:
+        reply = exchange.forward()
+        reply.headers = {name: value for name, value in reply.headers.items() if name.lower() != "content-type"}
+        reply.headers["Content-Type"] = content_type
+        return reply
+
+    return fault
+
+
+def compressed(exchange: Exchange) -> Reply:
+    """gzip that nobody asked for."""
+    reply = exchange.forward()
+    reply.body = gzip.compress(reply.body)
+    reply.headers["Content-Encoding"] = "gzip"
+    return reply
+
+
+def in_chunks(exchange: Exchange) -> Reply:
+    """Transfer-Encoding: chunked, in small and uneven pieces."""
+    reply = exchange.forward()
+    sizes = [1, 7, 1000, PIECE_BYTES]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    ends = starts[1:] + [len(reply.body)]
+    reply.pieces = [reply.body[start:end] for start, end in zip(starts, ends)]
+    return reply
+
+
+def trickle(n_bytes: int, pause_s: float) -> Fault:
+    """So many bytes, a pause, and so on."""
+
+    def fault(exchange: Exchange) -> Reply:
+        reply = exchange.forward()
+
+        def slowly() -> Iterator[bytes]:
+            for start in range(0, len(reply.body), n_bytes):
+                yield reply.body[start : start + n_bytes]
+                time.sleep(pause_s)
+
+        reply.pieces = slowly()
+        return reply
+
+    return fault
+
+
+def endless(content_type: str, start: bytes = b"") -> Fault:
+    """200 and a body that never ends."""
+
+    def forever() -> Iterator[bytes]:
+        yield start
+        while True:
+            yield b" " * PIECE_BYTES
+
+    return lambda exchange: Reply(200, {"Content-Type": content_type}, pieces=forever())
 
 
 def rewrite(change: Callable[[dict], None]) -> Fault:
@@ -380,15 +466,30 @@ class Proxy:
             do_POST = do_GET
 
             def send(self, reply: Reply) -> None:
+                if reply.wire is not None:
+                    self.wfile.write(reply.wire)
+                    self.close_connection = True
+                    return
                 self.send_response_only(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(reply.body)))
-                self.end_headers()
-                self.wfile.write(reply.body[: reply.sent_bytes])
+                if reply.pieces is None:
+                    self.send_header("Content-Length", str(len(reply.body)))
+                    self.end_headers()
+                    self.wfile.write(reply.body[: reply.sent_bytes])
+                else:
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
+                    self.send_pieces(reply.pieces)
                 self.wfile.flush()
                 if reply.sent_bytes is not None:
                     self.close_connection = True
+
+            def send_pieces(self, pieces: Iterable[bytes]) -> None:
+                for piece in filter(None, pieces):
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                    self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
 
         return Handler
 

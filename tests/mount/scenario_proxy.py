@@ -1,5 +1,6 @@
 """The instrument itself: the proxy records what passes, and every fault is what it says."""
 
+import gzip
 import http.client
 import json
 import threading
@@ -8,7 +9,8 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from harness import AT_ONCE_S, CREDENTIALS, Bench, claim, errno_of, main, same
-from proxy import Stall, answer, cut, flip, rate_limited, reset_after, reset_before
+from proxy import (Stall, answer, compressed, cut, endless, expired, flip, garbage, html, in_chunks, moved, rate_limited,
+                   reset_after, reset_before, retry_after, trickle, typed)
 
 
 class Client:
@@ -122,6 +124,50 @@ def a_lost_answer_was_still_asked_for(bench: Bench) -> None:
     assert is_broken(client.download, bench.zoo["pe32"].sha256), "there was an answer"
     used = json.loads(Client(bench).quotas()[1])["meta"]["download_count"]
     same(used, 1, "downloads that the engine counts")
+
+
+@claim(mounted=False)
+def refusals_look_as_the_service_words_them(bench: Bench) -> None:
+    client = Client(bench)
+    for fault, status, header, value in ((retry_after(9), 429, "Retry-After", "9"), (moved("us-2"), 308, "X-Cs-Region", "us-2"),
+                                         (html(503), 503, "Content-Type", "text/html"), (answer(500), 500, "Content-Length", "0"),
+                                         (expired, 401, "Content-Type", "application/json")):
+        bench.proxy.fail("quotas", fault, times=1)
+        same((client.quotas()[0], client.headers[header]), (status, value))
+
+
+@claim(mounted=False)
+def a_body_may_come_in_other_clothes(bench: Bench) -> None:
+    client, sample = Client(bench), bench.zoo["noise-131073"]
+    bench.proxy.fail("download", typed("text/html"), times=1)
+    bench.proxy.fail("download", in_chunks, times=1)
+    bench.proxy.fail("download", trickle(50_000, 0.1), times=1)
+    bench.proxy.fail("download", compressed, times=1)
+    same(client.download(sample.sha256), (200, sample.content))
+    same(client.headers.get_all("Content-Type"), ["text/html"])
+    same(client.download(sample.sha256), (200, sample.content))
+    same((client.headers["Transfer-Encoding"], client.headers["Content-Length"]), ("chunked", None))
+    started = time.monotonic()
+    same(client.download(sample.sha256), (200, sample.content))
+    assert time.monotonic() - started > 0.25
+    status, body = client.download(sample.sha256)
+    same((status, client.headers["Content-Encoding"], gzip.decompress(body) == sample.content), (200, "gzip", True))
+
+
+@claim(mounted=False)
+def an_endless_body_does_not_end(bench: Bench) -> None:
+    bench.proxy.fail("quotas", endless("application/json", b"{"))
+    connection = http.client.HTTPConnection(bench.proxy.url.removeprefix("http://"), timeout=20)
+    connection.request("GET", "/malquery/aggregates/quotas/v1")
+    same(len(connection.getresponse().read(8 << 20)), 8 << 20)
+    connection.close()
+
+
+@claim(mounted=False)
+def garbage_is_no_http(bench: Bench) -> None:
+    bench.proxy.fail("quotas", garbage)
+    assert is_broken(Client(bench).quotas), "it was an answer"
+    same([call.route for call in bench.proxy.calls()], ["token", "quotas"])
 
 
 @claim(mounted=False)
