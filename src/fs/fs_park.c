@@ -2,7 +2,8 @@
  * Parking. A call that the tree answers with TREE_NEED waits here without a thread, on the job for that need; who has
  * the same need waits on the same job, so a thousand readers of one sample are one download. When the job is done every
  * call of it runs again, now locally; when it failed they all fail alike. A call that ends early (signal, time limit)
- * leaves its job alone: a download that was paid for goes on.
+ * leaves its job alone: a download that was paid for goes on. One that has not begun when signals have ended everybody
+ * who wanted it is not bought.
  *
  * Calls that wait for a change (the `wait` file, an open of what a list brings) have no job: a thread runs them again
  * whenever something changed.
@@ -21,6 +22,7 @@ struct job {
     struct list calls;
     struct need need;
     bool is_running;
+    bool is_promised; /* somebody left at the time limit, and was told that it goes on */
 };
 
 static const struct {
@@ -42,14 +44,28 @@ static const struct {
     int64_t limit_ms;
     int limit_code;
     bool joins_running;
+    bool is_dropped; /* when nobody wants it any more before it began */
 } needs[] = {
-    [NEED_METADATA] = { LANE_META, FS_META_LIMIT_MS, ETIMEDOUT, true },
-    [NEED_BYTES] = { LANE_BYTES, FS_OPEN_LIMIT_MS, ETIMEDOUT, true },
-    [NEED_QUOTAS] = { LANE_CONTROL, FS_META_LIMIT_MS, ETIMEDOUT, true },
-    [NEED_SUBMIT] = { LANE_CONTROL, FS_CLOSE_LIMIT_MS, 0, false },
-    [NEED_REQUEST] = { LANE_CONTROL, FS_META_LIMIT_MS, ETIMEDOUT, true },
-    [NEED_CHANGE] = { N_LANES, 0, 0, false },
-    [NEED_ARRIVAL] = { N_LANES, FS_OPEN_LIMIT_MS, ETIMEDOUT, false },
+    [NEED_METADATA] = { .lane = LANE_META,
+                        .limit_ms = FS_META_LIMIT_MS,
+                        .limit_code = ETIMEDOUT,
+                        .joins_running = true },
+    [NEED_BYTES] = { .lane = LANE_BYTES,
+                     .limit_ms = FS_OPEN_LIMIT_MS,
+                     .limit_code = ETIMEDOUT,
+                     .joins_running = true,
+                     .is_dropped = true },
+    [NEED_QUOTAS] = { .lane = LANE_CONTROL,
+                      .limit_ms = FS_META_LIMIT_MS,
+                      .limit_code = ETIMEDOUT,
+                      .joins_running = true },
+    [NEED_SUBMIT] = { .lane = LANE_CONTROL, .limit_ms = FS_CLOSE_LIMIT_MS },
+    [NEED_REQUEST] = { .lane = LANE_CONTROL,
+                       .limit_ms = FS_META_LIMIT_MS,
+                       .limit_code = ETIMEDOUT,
+                       .joins_running = true },
+    [NEED_CHANGE] = { .lane = N_LANES },
+    [NEED_ARRIVAL] = { .lane = N_LANES, .limit_ms = FS_OPEN_LIMIT_MS, .limit_code = ETIMEDOUT },
 };
 
 static bool is_met_by_change(enum need_kind kind)
@@ -321,10 +337,12 @@ static int limit_code(const struct job *job)
     return needs[job->need.kind].limit_code;
 }
 
-/* Takes out of `calls` what must end now: `dead` were interrupted by a deadly signal, `late` are beyond their limit. */
-static void sort_out_locked(struct fs *fs, struct list *calls, struct list *dead, struct list *late) REQUIRES(&fs->lock)
+/* Takes out of `calls` what must end now: `dead` were interrupted by a deadly signal, `late` are beyond their limit.
+ * True when some of them are late. */
+static bool sort_out_locked(struct fs *fs, struct list *calls, struct list *dead, struct list *late) REQUIRES(&fs->lock)
 {
     int64_t now_ms = clock_mono_ms();
+    bool has_late = false;
 
     list_for_each (link, calls) {
         struct fs_call *call = container_of(link, struct fs_call, link);
@@ -339,7 +357,25 @@ static void sort_out_locked(struct fs *fs, struct list *calls, struct list *dead
         list_remove(link);
         list_add_tail(to, link);
         fs->n_calls--;
+        has_late = has_late || to == late;
     }
+    return has_late;
+}
+
+/* The calls of one job. A job that was wanted until now, and is by nobody any more, may go. */
+static void sort_out_job_locked(struct fs *fs, struct job *job, struct list *dead, struct list *late)
+    REQUIRES(&fs->lock)
+{
+    bool was_wanted = !list_is_empty(&job->calls);
+
+    if (sort_out_locked(fs, &job->calls, dead, late))
+        job->is_promised = true;
+    if (!was_wanted || !list_is_empty(&job->calls) || job->is_running || job->is_promised ||
+        !needs[job->need.kind].is_dropped)
+        return;
+    list_remove(&job->queued);
+    list_remove(&job->link);
+    free(job);
 }
 
 static void end_all(struct list *calls, int code, const char *why)
@@ -372,9 +408,9 @@ static void tick(struct fs *fs)
     list_for_each (link, &fs->jobs) {
         struct job *job = container_of(link, struct job, link);
 
-        sort_out_locked(fs, &job->calls, &dead, limit_code(job) ? &late : &as_it_is);
+        sort_out_job_locked(fs, job, &dead, limit_code(job) ? &late : &as_it_is);
     }
-    sort_out_locked(fs, &fs->watchers, &dead, &late);
+    (void)sort_out_locked(fs, &fs->watchers, &dead, &late); /* they have no job that could go */
     lock_release(&fs->lock);
     end_all(&dead, EINTR, "interrupted");
     end_all(&late, ETIMEDOUT, "no answer in time; it goes on in the background");
