@@ -432,7 +432,7 @@ def _try(one: Claim) -> bool:
     return not problem
 
 
-def _why_skip() -> str | None:
+def why_skip() -> str | None:
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as error:
@@ -443,7 +443,7 @@ def _why_skip() -> str | None:
 def main() -> None:
     """Runs the claims; the exit status is CTest's."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # children shall not inherit that it is ignored
-    if any(one.bench.get("mounted", True) for one in _claims) and (reason := _why_skip()):
+    if any(one.bench.get("mounted", True) for one in _claims) and (reason := why_skip()):
         print(reason)
         sys.exit(SKIP)
     wanted = [one for one in _claims if len(sys.argv) == 1 or one.name in sys.argv[1:]]

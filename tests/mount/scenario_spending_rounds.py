@@ -6,16 +6,15 @@ MQFS_ROUNDS choose other rounds.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlencode
 
-from harness import CREDENTIALS, JOB_MAX_S, Bench, claim, main, read_error, until
-from proxy import EngineConnection, answer, cut, html_502, reset_after, reset_before
+from harness import JOB_MAX_S, Bench, claim, main, read_error, until
+from proxy import answer, cut, html_502, reset_after, reset_before
+from spending import Engine, figures
 
 ROUNDS = int(os.environ.get("MQFS_ROUNDS", "50"))
 SEED = int(os.environ.get("MQFS_SEED", "0"))
@@ -30,25 +29,6 @@ FAULTS = {"download": (cut, reset_after, reset_before, html_502, answer(404, "{}
 def pool(zoo) -> None:
     for number in range(POOL):
         zoo.add(f"pool-{number}", f"sample {number} of the pool\n".encode() * 20)
-
-
-class Engine:
-    """The engine's own count, asked past the proxy."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.connection = EngineConnection(bench.proxy.engine_url)
-        body = urlencode({"client_id": CREDENTIALS["FALCON_CLIENT_ID"],
-                          "client_secret": CREDENTIALS["FALCON_CLIENT_SECRET"]})
-        token = self._ask("POST", "/oauth2/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
-        self.headers = {"Authorization": f"Bearer {token['access_token']}"}
-
-    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> dict:
-        self.connection.request(method, path, body, headers)
-        return json.loads(self.connection.getresponse().read())
-
-    def counts(self) -> dict[str, int]:
-        meta = self._ask("GET", "/malquery/aggregates/quotas/v1", None, self.headers)["meta"]
-        return {"downloads": meta["download_count"], "hunts": meta["hunt_count"]}
 
 
 class Rounds:
@@ -114,29 +94,13 @@ class Rounds:
         for route in FAULTS:
             self.bench.proxy.heal(route)
 
-    def figures(self) -> str:
-        """"" when all agree."""
-        lines = [json.loads(line) for line in next(self.bench.state.glob("*/audit.jsonl")).read_text().splitlines()]
-        left = dict(line.split("\t") for line in self.bench.read("budget").splitlines())
-        counted = self.engine.counts()
-        for kind, given in self.given.items():
-            cost = {outcome: sum(line["cost"] for line in lines if (line["quota"], line["outcome"]) == (kind, outcome))
-                    for outcome in ("paid", "unsure", "free")}
-            spent = given - int(left[kind])
-            if (cost["free"] or spent != cost["paid"] + cost["unsure"]
-                    or not cost["paid"] <= counted[kind] <= cost["paid"] + cost["unsure"]):
-                return f"{kind}: given {given}, left {left[kind]}, audit {cost}, engine {counted[kind]}"
-        if [line["seq"] for line in lines] != list(range(1, len(lines) + 1)):
-            return "audit: a line twice, or one is missing"
-        return ""
-
     def run(self, n: int) -> None:
         for number in range(n):
             self.bench.mount()
             problem = ["not looked at"]
 
             def agree() -> bool:
-                problem[0] = self.figures()
+                problem[0] = figures(self.bench, self.engine, self.given)
                 return not problem[0]
 
             try:
