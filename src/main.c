@@ -31,6 +31,7 @@
 
 enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250, POLL_ABSENT_MS = 10 * 60 * 1000 };
 enum { DUMP_MAX = 64 * 1024 };
+enum { INVENTED_BYTES = 16 };
 enum { FIRST_DOWNLOADS = 10, FIRST_HUNTS = 20 }; /* the first budget of a profile; the published quota is 50 and 100 */
 
 /* Everything that is running, in the order of its start. */
@@ -91,6 +92,14 @@ static void on_ready(void *closure)
     log_event(LOG_LEVEL_WARN, "the terminal stays open", LOG_NUMBER(LOG_ERRNO, errno));
 }
 
+/* For a mount that sends nothing, and so has no use for them. */
+static int invent_credentials(struct config *config, struct err *err)
+{
+    int r = config->client_id ? 0 : secret_random(INVENTED_BYTES, &config->client_id, err);
+
+    return r < 0 || config->client_secret ? r : secret_random(INVENTED_BYTES, &config->client_secret, err);
+}
+
 static int start_service(struct program *program, struct err *err)
 {
     struct config *config = &program->config;
@@ -103,6 +112,8 @@ static int start_service(struct program *program, struct err *err)
             return EXIT_CONFIG;
         base_url = program->local.url;
     }
+    if (config->offline && invent_credentials(config, err) < 0)
+        return EXIT_CREDENTIALS;
     if (!config->client_id || !config->client_secret) {
         (void)err_set(err, EACCES,
                       "no credentials: set FALCON_CLIENT_ID and FALCON_CLIENT_SECRET, or try malqueryfs --local DIR");

@@ -151,6 +151,15 @@ def offline_a_profile_that_knows_nothing_is_usable(bench: Bench) -> None:
     same(bench.proxy.calls(), [])
 
 
+@claim(options=["offline"], mounted=False)
+def offline_no_credentials_are_needed(bench: Bench) -> None:
+    bench.credentials.clear()
+    bench.mount()
+    same(reach(bench), "offline")
+    bench.submit("late", RULE)
+    same(state_of(bench, "hunts/late"), "queued")
+
+
 # ---- asleep ----
 
 
