@@ -14,6 +14,7 @@
 
 #include "input/input.h"
 #include "util/clock.h"
+#include "util/fault.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -237,12 +238,14 @@ int cache_download_one(struct cache *cache, const struct digest *digest, int64_t
     struct cache_spent spent = { .cost = COST_DOWNLOADS };
     int r = cache_note(cache, api_multi_start(cache->api, digest, 1, &id, &spent.was_sent, err), err);
 
+    CRASH_POINT(SCHEDULE_SENT);
     spent.outcome = r;
     spent.request = r == 0 ? &id : NULL;
     spent.why = r < 0 ? err : NULL;
     accepted.id = &id;
     if (r == 0) /* the id before anything else; no entry: STORE_ABSENT */
         r = store_entry_accepted(cache->store, 0, &sent, &accepted, err);
+    CRASH_POINT(SCHEDULE_ACCEPTED);
     cache_spend_end(cache, spend_row, &spent);
     if (spent.outcome != 0)
         return spent.outcome;

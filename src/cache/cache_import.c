@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "util/clock.h"
+#include "util/fault.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -154,6 +155,7 @@ static int bring(struct cache *cache, const struct request_id *id, struct batch 
         r = cache_fetch_archive(cache, id, err);
         if (r != 0)
             return r;
+        CRASH_POINT(IMPORT_FETCHED);
         r = unpack(cache, id, batch, err);
     }
     return r == STORE_ABSENT ? err_set(err, EAGAIN, "the archive went away before it was unpacked") : r;
@@ -204,6 +206,7 @@ static int finish(struct cache *cache, const struct store_request *request, cons
     finished.has_stats = true;                                                    /* the total is what was asked for */
     finished.stats.total = (int32_t)batch->n;
     r = store_request_finish(cache->store, &answer, err);
+    CRASH_POINT(IMPORT_FINISHED);
     if (r == 0)
         cache_finished(cache, &request->id);
     return r < 0 ? r : 0;
@@ -296,6 +299,7 @@ static int import(struct cache *cache, const struct request_id *id, struct err *
     }
     if (r == API_ABSENT)
         (void)err_set(err, ENOENT, "the service does not have this archive any more"); /* its text is the reason */
+    CRASH_POINT(IMPORT_UNPACKED);
     if (r == 0)
         r = note_samples(cache, &batch, err);
     if (r == 0)

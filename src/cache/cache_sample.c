@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/clock.h"
+#include "util/fault.h"
 #include "util/log.h"
 
 /* Bytes on their way from the service into a sealed object. */
@@ -21,6 +22,7 @@ static int take(void *closure, const void *data, size_t n, struct err *err)
 
     if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > CACHE_SAMPLE_MAX)
         return err_set(err, EFBIG, "more than %lld bytes", (long long)CACHE_SAMPLE_MAX);
+    CRASH_POINT(DOWNLOAD_ARRIVING);
     return store_writer_write(intake->writer, data, n, err);
 }
 
@@ -54,15 +56,19 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
     struct cache_spent spent = { .cost = COST_DOWNLOADS };
     int r = store_writer_begin(cache->store, digest, &writer, err);
 
+    CRASH_POINT(DOWNLOAD_BEGUN);
     intake.writer = writer;
     if (r == 0)
         r = cache_note(cache, api_download(cache->api, digest, take, &intake, &spent.was_sent, err), err);
     spent.outcome = r;
+    CRASH_POINT(DOWNLOAD_ARRIVED);
     if (r == 0)
         r = store_writer_commit(steal_ptr(&writer), err);
+    CRASH_POINT(DOWNLOAD_STORED);
     spent.is_verified = r == 0;
     spent.why = r < 0 ? err : NULL;
     cache_spend_end(cache, spend_row, &spent);
+    CRASH_POINT(DOWNLOAD_SETTLED);
     if (r == 0)
         r = cache_correct_size(cache, known, intake.n_bytes, err);
     if (r != 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "util/clock.h"
+#include "util/fault.h"
 #include "util/log.h"
 
 enum { SPEND_OPEN_MAX = 256 };
@@ -82,6 +83,7 @@ int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int6
         if (cache_fetch_quotas(cache, &ignored) < 0)
             break;
     }
+    CRASH_POINT(SPEND_BEGUN);
     if (r == STORE_SPENT)
         r = refuse_month(cache, spend, &month, used, err);
     if (r == -EDQUOT)
@@ -103,6 +105,7 @@ static void settle(struct cache *cache, int64_t row, const struct store_settled 
 
     if (store_spend_settle(cache->store, row, settled, &err) < 0) /* it counts as spent, and is found again */
         log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "settle"), LOG_NUMBER(LOG_ERRNO, err.code));
+    CRASH_POINT(SPEND_SETTLED);
     audit(cache);
 }
 

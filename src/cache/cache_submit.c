@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "util/clock.h"
+#include "util/fault.h"
 #include "util/log.h"
 #include "util/text.h"
 
@@ -140,6 +141,7 @@ static int accepted(struct cache *cache, struct submission *sub, const struct st
                                        .answer = sub->has_result ? &answer : NULL };
     int r = store_entry_accepted(cache->store, sub->entry->row, sent, &accepted, err);
 
+    CRASH_POINT(SUBMIT_ACCEPTED);
     cache_count(cache, &cache->health.n_submissions, 1);
     if (r < 0) /* the service has it and the disk does not: the log is the last place for the id */
         log_event(LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, "submit"), LOG_TEXT(LOG_REQUEST, id->s),
@@ -177,6 +179,7 @@ static int send_intended(struct cache *cache, struct submission *sub, const stru
     struct err why;
     int r = cache_note(cache, sub->kind->send(cache, sub, &id, &spent.was_sent, err), err);
 
+    CRASH_POINT(SUBMIT_SENT);
     why = *err;                                       /* as it is now */
     spent.outcome = sub->has_result ? API_ABSENT : r; /* answered at once: nothing was scheduled, or charged */
     spent.request = r == 0 ? &id : NULL;
@@ -218,6 +221,7 @@ static int send_it(struct cache *cache, struct submission *sub, struct store_sen
     }
     if (r != 0)
         return r < 0 ? r : 0; /* edited or deleted meanwhile: not what the user wants any more */
+    CRASH_POINT(SUBMIT_BEGUN);
     cache_changed(cache);
     return pay_and_send(cache, sub, sent, err);
 }
@@ -258,6 +262,7 @@ static int submit_text(struct cache *cache, struct submission *sub, struct err *
     sent.key = sub->key.n ? buf_text(&sub->key) : NULL;
     sent.key_n = sub->key.n;
     sent.options = buf_text(&sub->printed);
+    CRASH_POINT(SUBMIT_QUEUED);
     return show_or_send(cache, sub, &sent, err);
 }
 

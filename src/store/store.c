@@ -21,7 +21,7 @@ CHECKED static int open_state(struct store *store, const char *dir, struct err *
     r = store_files_make_dir(store->state_fd, "locks", &store->locks_fd, err);
     if (r < 0)
         return err_wrap(err, "'%s'", dir);
-    store_files_sweep(store->locks_fd);
+    store_files_sweep(store->locks_fd, "");
     r = store_db_open(&store->db, store->state_fd, path, err);
     return r < 0 ? r : store_audit_open(store, err);
 }
@@ -59,7 +59,8 @@ CHECKED static int open_cache(struct store *store, const char *dir, bool is_alon
         r = store_files_make_dir(store->cache_fd, parts[i].name, parts[i].fd, err);
     if (r < 0)
         return err_wrap(err, "'%s'", dir);
-    store_files_sweep(store->tmp_fd);
+    store_files_sweep(store->cache_fd, STORE_FILES_PUT);
+    store_files_sweep(store->tmp_fd, "");
     return store_room_scan(store, err);
 }
 
@@ -120,6 +121,8 @@ CHECKED static int open_all(struct store *store, const struct store_config *conf
 {
     int r = store_files_make_path(config->state_dir, &store->state_fd, err);
 
+    if (r == 0)
+        store_files_sweep(store->state_fd, STORE_FILES_PUT); /* else a key that was never used would stay */
     if (r == 0)
         r = store_files_make_path(config->cache_dir, &store->cache_fd, err);
     if (r == 0)

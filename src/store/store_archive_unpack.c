@@ -9,6 +9,7 @@
 
 #include "store/store_archive_reader.h"
 #include "store/store_internal.h"
+#include "util/fault.h"
 
 enum { MEMBER_DIFFERS = 2 }; /* beside STORE_ARCHIVE_REFUSED: it can be read, but is another sample */
 
@@ -148,6 +149,7 @@ CHECKED static int store_member(struct unpack *unpack, size_t index, struct want
         (void)store_archive_reader_refuse(&want->reason, "its bytes do not have this SHA-256");
         return MEMBER_DIFFERS;
     }
+    CRASH_POINT(UNPACK_STORED);
     if (r == 0)
         mark_local(unpack, want->digest);
     return r;

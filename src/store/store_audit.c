@@ -15,6 +15,7 @@
 #include "store/store_files.h"
 #include "store/store_internal.h"
 #include "util/clock.h"
+#include "util/fault.h"
 
 static const char audit_name[] = "audit.jsonl";
 static const char seq_mark[] = "{\"seq\":"; /* how SQL_AUDIT_LINES begins a line */
@@ -215,8 +216,10 @@ static int flush_locked(struct store *store, struct err *err)
     }
     if (r < 0 || (place.seq == noted.seq && place.bytes == noted.bytes))
         return r;
+    CRASH_POINT(AUDIT_WRITTEN);
     if (place.seq != noted.seq && fdatasync(store->audit_fd) < 0)
         return err_sys(err, "sync %s", audit_name);
+    CRASH_POINT(AUDIT_SYNCED);
     return put_place(store, &place, err);
 }
 

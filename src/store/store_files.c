@@ -13,9 +13,10 @@
 
 #include "store/store.h"
 #include "util/cleanup.h"
+#include "util/fault.h"
 #include "util/text.h"
 
-enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC, TEMPORARY_MAX = 64 };
+enum { DIR_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
 static void closedirp(DIR **dir)
 {
@@ -172,34 +173,57 @@ int64_t store_files_now_ns(void)
     return (int64_t)now.tv_sec * STORE_FILES_S_NS + now.tv_nsec;
 }
 
-CHECKED static int write_new(int dir_fd, const char *name, const void *data, size_t n, struct err *err)
+/* It may be swept between its birth and its lock; then there is another try. */
+int store_files_begin(int dir_fd, const char *stem, struct store_files_name *ret_name, int *ret_fd, struct err *err)
 {
-    cleanup_(closep) int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int r;
+    for (;;) {
+        cleanup_(closep) int fd = -1;
+        struct store_files_random random;
+        int r = store_files_random(&random, err);
 
-    if (fd < 0)
-        return err_sys(err, "make '%s'", name);
-    r = store_files_pwrite(fd, data, n, 0, err);
+        if (r < 0)
+            return r;
+        (void)snprintf(ret_name->s, sizeof ret_name->s, "%s-%s", stem, random.s); /* stems of ours: they fit */
+        fd = openat(dir_fd, ret_name->s, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return err_sys(err, "make a temporary");
+        r = store_files_lock(fd, STORE_FILES_WAIT, err);
+        if (r == 0 && store_files_is_at(fd, dir_fd, ret_name->s)) {
+            *ret_fd = steal_fd(&fd);
+            return 0;
+        }
+        if (r < 0) {
+            (void)unlinkat(dir_fd, ret_name->s, 0); /* else the next start sweeps it */
+            return r;
+        }
+    }
+}
+
+CHECKED static int write_all(int fd, const char *name, const void *data, size_t n, struct err *err)
+{
+    int r = store_files_pwrite(fd, data, n, 0, err);
+
     if (r == 0 && fsync(fd) < 0)
         r = err_sys(err, "sync '%s'", name);
+    CRASH_POINT(PUT_WRITTEN);
     return r;
 }
 
 int store_files_put(int dir_fd, const char *name, const void *data, size_t n, enum store_files_put how, struct err *err)
 {
-    struct store_files_random random;
-    char temporary[TEMPORARY_MAX];
-    int r = store_files_random(&random, err);
+    cleanup_(closep) int fd = -1;
+    struct store_files_name temporary;
+    int r = store_files_begin(dir_fd, STORE_FILES_PUT, &temporary, &fd, err);
 
     if (r < 0)
         return r;
-    (void)snprintf(temporary, sizeof temporary, "%s.%s", name, random.s); /* names of ours: they fit */
-    r = write_new(dir_fd, temporary, data, n, err);
-    if (r == 0 && how == STORE_FILES_REPLACE && renameat(dir_fd, temporary, dir_fd, name) < 0)
+    r = write_all(fd, name, data, n, err);
+    if (r == 0 && how == STORE_FILES_REPLACE && renameat(dir_fd, temporary.s, dir_fd, name) < 0)
         r = err_sys(err, "replace '%s'", name);
-    if (r == 0 && how == STORE_FILES_KEEP && linkat(dir_fd, temporary, dir_fd, name, 0) < 0 && errno != EEXIST)
+    if (r == 0 && how == STORE_FILES_KEEP && linkat(dir_fd, temporary.s, dir_fd, name, 0) < 0 && errno != EEXIST)
         r = err_sys(err, "make '%s'", name);
-    (void)unlinkat(dir_fd, temporary, 0); /* it is gone, or a leftover that does no harm */
+    CRASH_POINT(PUT_PLACED);
+    (void)unlinkat(dir_fd, temporary.s, 0); /* it is gone, or the next start sweeps it */
     if (r == 0 && fsync(dir_fd) < 0)
         r = err_sys(err, "sync the directory of '%s'", name);
     return r;
@@ -224,7 +248,7 @@ static void sweep_one(int dir_fd, const char *name)
         (void)unlinkat(dir_fd, name, 0); /* the next start tries again */
 }
 
-void store_files_sweep(int dir_fd)
+void store_files_sweep(int dir_fd, const char *stem)
 {
     int fd = openat(dir_fd, ".", DIR_FLAGS);
     cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -234,7 +258,7 @@ void store_files_sweep(int dir_fd)
         return; /* leftovers cost room, nothing else */
     }
     for (const struct dirent *entry; (entry = readdir(dir));)
-        if (entry->d_name[0] != '.')
+        if (entry->d_name[0] != '.' && strncmp(entry->d_name, stem, strlen(stem)) == 0)
             sweep_one(dir_fd, entry->d_name);
 }
 

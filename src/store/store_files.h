@@ -41,11 +41,20 @@ CHECKED int store_files_lock_part(int fd, enum store_files_part part, bool is_sh
 /* True when `name` leads to the file that is open as `fd`. */
 bool store_files_is_at(int fd, int dir_fd, const char *name);
 
-/* Removes every file of a directory that nobody has locked. */
-void store_files_sweep(int dir_fd);
+/* Makes a file of a new name, "<stem>-<random>", and locks it: who sweeps leaves it alone as long as it is open. */
+enum { STORE_FILES_NAME_MAX = 63 };
+struct store_files_name {
+    char s[STORE_FILES_NAME_MAX + 1];
+};
+CHECKED int store_files_begin(int dir_fd, const char *stem, struct store_files_name *ret_name, int *ret_fd,
+                              struct err *err);
+
+/* Removes every file that was begun with this stem ("": every file) and that nobody has locked. */
+void store_files_sweep(int dir_fd, const char *stem);
 
 /* Writes a small file in one step: whoever looks sees all of it or what was there before. With STORE_FILES_KEEP what is
- * there stays, and that is no error. */
+ * there stays, and that is no error. What a death in between leaves is begun with STORE_FILES_PUT. */
+#define STORE_FILES_PUT "put"
 enum store_files_put { STORE_FILES_REPLACE, STORE_FILES_KEEP };
 CHECKED int store_files_put(int dir_fd, const char *name, const void *data, size_t n, enum store_files_put how,
                             struct err *err);

@@ -12,6 +12,7 @@
 #include "store/store_files.h"
 #include "store/store_seal.h"
 #include "util/cleanup.h"
+#include "util/fault.h"
 
 static const char key_name[] = "seal.key";
 static const char next_name[] = "seal.key.next";
@@ -112,6 +113,7 @@ int store_key_adopt_next(int dir_fd, struct err *err)
 {
     if (renameat(dir_fd, next_name, dir_fd, key_name) < 0 && errno != ENOENT)
         return err_sys(err, "replace '%s'", key_name);
+    CRASH_POINT(ROTATE_ADOPTED);
     if (fsync(dir_fd) < 0)
         return err_sys(err, "sync the directory of '%s'", key_name);
     return 0;

@@ -15,6 +15,7 @@
 
 #include "model/digest.h"
 #include "store/store.h"
+#include "store/store_files.h"
 
 /*
  * The shelves of a place: what an object is follows from its shelf, so that an archive is never taken for a sample.
@@ -38,9 +39,9 @@ struct store_facts {
 
 /* Bytes that are open, or being written. */
 struct store_blob {
-    int fd;                      /* of a file, else -1 */
-    struct store_memory *memory; /* a piece of memory, else NULL */
-    char name[DIGEST_TEXT];      /* of a temporary that has not been published; "" else */
+    int fd;                              /* of a file, else -1 */
+    struct store_memory *memory;         /* a piece of memory, else NULL */
+    char name[STORE_FILES_NAME_MAX + 1]; /* of a temporary that has not been published; "" else */
 };
 #define STORE_BLOB_NONE ((struct store_blob){ .fd = -1 })
 

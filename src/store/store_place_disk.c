@@ -17,6 +17,7 @@
 #include "store/store_files.h"
 #include "store/store_internal.h"
 #include "util/clock.h"
+#include "util/fault.h"
 
 enum {
     SCAN_LEVELS = 2, /* directories above an object */
@@ -153,32 +154,19 @@ static bool disk_exists(struct store *store, const struct store_ref *ref)
 
 /* ---- writing ---- */
 
-/* Makes and locks the temporary. It may be swept between the two; then there is another try. The lock tells the start
- * of another process that somebody still writes. */
+/* The lock tells the start of another process that somebody still writes. */
 CHECKED static int disk_begin(struct store *store, const struct store_ref *ref, struct store_blob *ret_blob,
                               struct err *err)
 {
-    for (;;) {
-        struct store_blob blob = STORE_BLOB_NONE;
-        struct store_files_random random;
-        int r = store_files_random(&random, err);
+    struct store_blob blob = STORE_BLOB_NONE;
+    struct store_files_name name;
+    int r = store_files_begin(store->tmp_fd, digest_short(&ref->digest).s, &name, &blob.fd, err);
 
-        if (r < 0)
-            return r;
-        (void)snprintf(blob.name, sizeof blob.name, "%.*s-%s", DIGEST_SHORT, digest_short(&ref->digest).s,
-                       random.s); /* fits */
-        blob.fd = openat(store->tmp_fd, blob.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (blob.fd < 0)
-            return err_sys(err, "make a temporary in the cache");
-        r = store_files_lock(blob.fd, STORE_FILES_WAIT, err);
-        if (r == 0 && store_files_is_at(blob.fd, store->tmp_fd, blob.name)) {
-            *ret_blob = blob;
-            return 0;
-        }
-        disk_close(store, &blob);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return err_wrap(err, "the cache");
+    memcpy(blob.name, name.s, sizeof blob.name);
+    *ret_blob = blob;
+    return 0;
 }
 
 CHECKED static int disk_write(const struct store_blob *blob, const void *data, size_t n, int64_t offset,
@@ -236,6 +224,7 @@ CHECKED static int disk_publish(struct store *store, const struct store_ref *ref
 
     if (futimens(blob->fd, stamps) < 0 || fdatasync(blob->fd) < 0)
         return err_sys(err, "sync the %s", store_object_noun(ref->shelf));
+    CRASH_POINT(COMMIT_SYNCED);
     name.s[SCAN_PREFIX] = '\0'; /* "ab", "cd" */
     name.s[2 * SCAN_PREFIX + 1] = '\0';
     r = store_files_make_dir(shelf_fd(store, ref->shelf), name.s, &outer_fd, err);
@@ -243,6 +232,7 @@ CHECKED static int disk_publish(struct store *store, const struct store_ref *ref
         r = store_files_make_dir(outer_fd, name.s + SCAN_PREFIX + 1, &inner_fd, err);
     if (r == 0)
         r = rename_into(store, ref, blob, err);
+    CRASH_POINT(COMMIT_RENAMED);
     if (r == 0 && fsync(inner_fd) < 0)
         r = err_sys(err, "sync the directory of the %s", store_object_noun(ref->shelf));
     if (r == 0)
@@ -346,6 +336,8 @@ static bool disk_evict(struct store *store, const struct store_ref *ref, enum st
     may = store_files_is_at(fd, dir_fd, name.s);
     if (may && how == EVICT_REMOVE)
         may = unlinkat(dir_fd, name.s, 0) == 0;
+    if (how == EVICT_REMOVE)
+        CRASH_POINT(EVICT_REMOVED);
     if (may && how == EVICT_REMOVE)
         store_room_count_locked(store, ref, -st.st_size, -1);
     lock_release(&store->files);

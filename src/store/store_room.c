@@ -14,6 +14,7 @@
 
 #include "store/store_files.h"
 #include "store/store_internal.h"
+#include "util/fault.h"
 
 enum { PERCENT = 100, CANDIDATES_FIRST = 256, TAKE_TRIES = 5, NS_PER_MS = 1000 * 1000 };
 
@@ -249,6 +250,7 @@ CHECKED static int evict(struct store *store, int64_t missing, int64_t beyond_li
         r = err_set(err, ENOMEM, "no memory to look for what can be evicted");
     if (r == 0 && candidates.n > 0) {
         qsort(candidates.items, candidates.n, sizeof *candidates.items, compare);
+        CRASH_POINT(EVICT_CHOSEN);
         if (sweep(store, &candidates, missing, EVICT_LOOK) < missing)
             missing = beyond_limit;
         *ret_gone = sweep(store, &candidates, missing, EVICT_REMOVE);

@@ -11,6 +11,7 @@
 
 #include "store/store_internal.h"
 #include "store/store_key.h"
+#include "util/fault.h"
 
 struct rotation {
     struct store *store; /* keys: the old one, the new one, which seals */
@@ -84,6 +85,7 @@ static int rotate_one(void *closure, const struct store_ref *ref, const struct s
     }
     if (r == 0)
         r = seal_again(rotation->store, ref, facts, &why);
+    CRASH_POINT(ROTATE_SEALED);
     if (r == 0)
         rotation->counts->n_sealed++;
     else if (r == -EIO && !store_place_disk.exists(rotation->store, ref))
@@ -134,13 +136,17 @@ int store_rotate(const struct store_config *config, struct store_rotated *ret_ro
         r = store_key_make_next(store->state_fd, config->state_dir, &store->keys[1], err);
     if (r < 0)
         return r;
+    CRASH_POINT(ROTATE_MADE);
     keys[0] = store->keys[0];
     keys[1] = store->seal_key = store->keys[1];
     r = store_key_leave_prints(store->cache_fd, keys, ARRAY_SIZE(keys), err);
+    CRASH_POINT(ROTATE_BOTH);
     if (r == 0)
         r = seal_all_again(store, &counts, err);
+    CRASH_POINT(ROTATE_ALL_SEALED);
     if (r == 0)
         r = store_key_leave_prints(store->cache_fd, &keys[1], 1, err);
+    CRASH_POINT(ROTATE_NAMED);
     if (r == 0)
         r = store_key_adopt_next(store->state_fd, err);
     if (r == 0)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "util/fault.h"
+
 enum { VERSION_SQL_MAX = 48 };
 
 /*
@@ -141,8 +143,10 @@ CHECKED static int migrate_from(struct store_db *db, int from, struct err *err)
     if (r < 0)
         return r;
     r = migrate_step(db, from, err);
+    CRASH_POINT(MIGRATE_RUN);
     if (r == 0)
         r = store_db_exec(db, "COMMIT", "commit a migration", err);
+    CRASH_POINT(MIGRATE_COMMITTED);
     if (r < 0 && !sqlite3_get_autocommit(db->sqlite))
         (void)store_db_exec(db, "ROLLBACK", "roll back", NULL); /* the first cause is reported */
     return r;

@@ -8,6 +8,7 @@
 
 #include "store/store_files.h"
 #include "store/store_internal.h"
+#include "util/fault.h"
 
 static const struct store_kind_row *row_of(const struct store_writer *writer)
 {
@@ -52,6 +53,7 @@ CHECKED static int write_chunk(struct store_writer *writer, bool is_last, struct
 
     if (r < 0)
         return r;
+    CRASH_POINT(SEAL_WRITTEN);
     writer->index++;
     writer->n = 0;
     return 0;
@@ -149,6 +151,7 @@ int store_writer_commit(struct store_writer *writer, struct err *err)
 
     if (r == 0)
         r = complete(owned, err);
+    CRASH_POINT(SEAL_FINISHED);
     return r < 0 ? r : publish(owned, err);
 }
 

@@ -197,4 +197,28 @@ documents
 put CHANGELOG.md '## [1.2.2]'
 refuses 'a change log without this version' docs "$tree"
 
+points() {
+    fresh
+    put CMakeLists.txt 'option(MQFS_FAULTS "for tests" OFF)'
+    put CMakePresets.json '{ "name": "release" }'
+    put src/util/fault.h $'#define FAULT_POINTS(ROW) \\\n    ROW(HERE) \\\n    ROW(THERE)'
+    put src/util/a.c 'void f(void) { CRASH_POINT(HERE); CRASH_POINT(HERE_TOO); }'
+    put src/util/b.c 'void g(void) { CRASH_POINT(THERE); }'
+    put tests/mount/scenario_crash_points.py 'POINTS = ("HERE", "THERE")'
+}
+points
+accepts 'crash points that are tested' faults "$tree"
+put src/util/b.c 'void g(void) { CRASH_POINT(THERE); CRASH_POINT(HERE); }'
+put src/util/c.c 'void h(void) { CRASH_POINT(THERE); }'
+refuses 'a crash point at two places' faults "$tree"
+points
+put src/util/b.c ';'
+refuses 'a crash point that is nowhere' faults "$tree"
+points
+put tests/mount/scenario_crash_points.py 'POINTS = ("HERE",)'
+refuses 'a crash point that is not tested' faults "$tree"
+points
+put CMakeLists.txt 'option(MQFS_FAULTS "for tests" ON)'
+refuses 'crash points in every build' faults "$tree"
+
 [ $failures -eq 0 ] || exit 1

@@ -193,6 +193,7 @@ class Bench:
         self.logs = self.directory / "logs"
         self.inbox = self.directory / "in"
         self.home = self.directory / "home"
+        self.faults = self.directory / "faults"  # faults.py
         for directory in (self.root, self.logs, self.inbox, self.home):
             directory.mkdir()
         self.zoo = Zoo(self.directory / "zoo")
@@ -255,7 +256,7 @@ class Bench:
         options = [f"base_url={self.proxy.url}", f"state_dir={self.state}", f"cache_dir={self.cache}", *self.options]
         program = Program(
             [malqueryfs(), "-f", "-o", ",".join(options), mountpoint],
-            {**self.environment, **self.credentials}, self.logs / "malqueryfs.log",
+            {**self.environment, **self.credentials, "MQFS_FAULTS": str(self.faults)}, self.logs / "malqueryfs.log",
         )
         until(lambda: mount_flags(mountpoint) or not program.is_running(), START_MAX_S, "the mount")
         assert program.is_running(), f"malqueryfs ended with {program.wait()}"

@@ -1,0 +1,74 @@
+"""Whether budget, audit and the engine's own count agree."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from urllib.parse import urlencode
+
+from harness import CREDENTIALS, JOB_MAX_S, Bench, until
+from proxy import EngineConnection
+
+FIRST = {"downloads": 10, "hunts": 20}  # the first budget of a profile
+
+
+class Engine:
+    """The engine's own count, asked past the proxy; each time anew, since connections and tokens end."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.url = bench.proxy.engine_url
+
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> dict:
+        with closing(EngineConnection(self.url)) as connection:
+            connection.request(method, path, body, headers)
+            return json.loads(connection.getresponse().read())
+
+    def counts(self) -> dict[str, int]:
+        body = urlencode({"client_id": CREDENTIALS["FALCON_CLIENT_ID"],
+                          "client_secret": CREDENTIALS["FALCON_CLIENT_SECRET"]})
+        token = self._ask("POST", "/oauth2/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        meta = self._ask("GET", "/malquery/aggregates/quotas/v1", None, headers)["meta"]
+        return {"downloads": meta["download_count"], "hunts": meta["hunt_count"]}
+
+
+class Ledger:
+    """`given` is what the budget was in all. Ours must never be less than what the engine counted, and more only by
+    what is written down as unsure."""
+
+    def __init__(self, bench: Bench, given: dict[str, int]) -> None:
+        self.bench = bench
+        self.engine = Engine(bench)
+        self.given = dict(given)
+
+    def audit(self) -> list[dict]:
+        return [json.loads(line) for line in next(self.bench.state.glob("*/audit.jsonl")).read_text().splitlines()]
+
+    def problem(self) -> str:
+        """"" when all agree."""
+        lines = self.audit()
+        left = dict(line.split("\t") for line in self.bench.read("budget").splitlines())
+        counted = self.engine.counts()
+        for kind, given in self.given.items():
+            cost = {outcome: sum(line["cost"] for line in lines if (line["quota"], line["outcome"]) == (kind, outcome))
+                    for outcome in ("paid", "unsure", "free")}
+            spent = given - int(left[kind])
+            if (cost["free"] or spent != cost["paid"] + cost["unsure"]
+                    or not cost["paid"] <= counted[kind] <= cost["paid"] + cost["unsure"]):
+                return f"{kind}: given {given}, left {left[kind]}, audit {cost}, engine {counted[kind]}"
+        if [line["seq"] for line in lines] != list(range(1, len(lines) + 1)):
+            return "audit: a line twice, or one is missing"
+        return ""
+
+    def agree(self, when: str) -> None:
+        """In a moment: a call that is under way counts as spent."""
+        problem = ["not looked at"]
+
+        def agrees() -> bool:
+            problem[0] = self.problem()
+            return not problem[0]
+
+        try:
+            until(agrees, JOB_MAX_S / 4, "the figures agree")
+        except AssertionError as error:
+            raise AssertionError(f"{when}: {problem[0]}") from error
