@@ -22,8 +22,8 @@ from samples import Zoo
 CHUNKED = 300_000  # bytes: several chunks, and several pieces on the way
 PLENTY = {"downloads": 500, "hunts": 500}
 PAID = ["budget=500:500", "reserve=0"]
-STATE_NAMES = {"audit.jsonl", "lock", "seal.key", "state.db", "state.db-shm", "state.db-wal"}
-CACHE_NAMES = re.compile(r"archives|damaged|in-use|locks|sealed-by|tmp|[0-9a-f]{2}")
+STATE_NAMES = {"audit.jsonl", "lock", "locks", "seal.key", "state.db", "state.db-shm", "state.db-wal"}
+CACHE_NAMES = re.compile(r"archives|damaged|in-use|sealed-by|tmp|[0-9a-f]{2}")
 
 SUBMIT = ("SUBMIT_QUEUED", "SUBMIT_BEGUN", "SPEND_BEGUN", "SUBMIT_SENT", "SPEND_SETTLED", "AUDIT_WRITTEN", "AUDIT_SYNCED",
           "SUBMIT_ACCEPTED")
