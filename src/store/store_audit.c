@@ -40,7 +40,12 @@ CHECKED static int open_file(const struct store *store, int *ret_fd, struct err 
 
 int store_audit_open(struct store *store, struct err *err)
 {
-    return open_file(store, &store->audit_fd, err);
+    int r = open_file(store, &store->audit_fd, err);
+
+    if (r < 0)
+        return r;
+    /* The database notes how far the file goes, so it must not be gone after a power cut. */
+    return fsync(store->state_fd) < 0 ? err_sys(err, "sync the directory of %s", audit_name) : 0;
 }
 
 /* Another file has the name by now, or none. The number of the descriptor stays: a refusal may be using it. */
@@ -95,7 +100,14 @@ CHECKED static int put_place(struct store *store, const struct audit_place *plac
     return r;
 }
 
-/* The numbers of whole lines; *ret_whole is where the last of them ends. */
+/* After a power cut there may be zeros where a line was, or half of one, to which a refusal was appended. */
+static bool is_whole(const char *line, size_t n)
+{
+    return n >= 2 && line[0] == '{' && line[n - 1] == '}' && !memchr(line, '\0', n) &&
+           !memmem(line + 1, n - 1, denied_mark, sizeof denied_mark - 1);
+}
+
+/* The numbers of whole lines; *ret_whole is where the last of them ends, or the first one that is not whole begins. */
 static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_whole)
 {
     size_t at = 0;
@@ -105,15 +117,16 @@ static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_w
         size_t line_n = (size_t)(end - line);
         long long number;
 
+        if (!is_whole(line, line_n))
+            break;
         if (strncmp(line, seq_mark, sizeof seq_mark - 1) == 0 &&
-            !memmem(line, line_n, denied_mark, sizeof denied_mark - 1) &&
             sscanf(line + sizeof seq_mark - 1, "%lld", &number) == 1 && number > *seq)
             *seq = number;
     }
     *ret_whole = at;
 }
 
-/* Reads on from the place. *ret_rest: bytes that were read behind the last whole line; a page of them is no line. */
+/* Reads on from the place; 1 as long as there are whole lines. *ret_rest: bytes that were read behind them. */
 CHECKED static int read_page(struct store *store, struct audit_place *place, struct buf *page, size_t *ret_rest,
                              struct err *err)
 {
@@ -128,8 +141,6 @@ CHECKED static int read_page(struct store *store, struct audit_place *place, str
     if (r < 0)
         return r;
     read_numbers(page->data, n, &place->seq, &whole);
-    if (whole == 0 && n == page->n)
-        whole = n;
     place->bytes += (int64_t)whole;
     *ret_rest = n - whole;
     return whole > 0;
@@ -183,14 +194,18 @@ CHECKED static int read_lines(struct store *store, struct audit_place *place, st
     return r < 0 ? r : buf_check(lines, err, audit_name);
 }
 
-/* What is torn here, when the disk is full, the next flush cuts off. */
-CHECKED static int append(struct store *store, const struct buf *lines, struct err *err)
+/* What is torn here, when the disk is full, the next flush cuts off. Afterwards the place is where these lines end,
+ * wherever a refusal has made them begin. */
+CHECKED static int append(struct store *store, struct audit_place *place, const struct buf *lines, struct err *err)
 {
     ssize_t n = write(store->audit_fd, buf_text(lines), lines->n);
 
     if (n >= 0 && n != (ssize_t)lines->n)
         errno = ENOSPC;
-    return n == (ssize_t)lines->n ? 0 : err_sys(err, "write %s", audit_name);
+    if (n != (ssize_t)lines->n)
+        return err_sys(err, "write %s", audit_name);
+    place->bytes = lseek(store->audit_fd, 0, SEEK_CUR); /* a regular file: cannot fail */
+    return 0;
 }
 
 CHECKED static int flush_locked(struct store *store, struct err *err) REQUIRES(&store->audit);
@@ -210,9 +225,7 @@ static int flush_locked(struct store *store, struct err *err)
 
         r = read_lines(store, &place, &lines, &n, err);
         if (r == 0 && n > 0)
-            r = append(store, &lines, err);
-        if (r == 0)
-            place.bytes += (int64_t)lines.n; /* a refusal in between only makes us read a little again */
+            r = append(store, &place, &lines, err);
     }
     if (r < 0 || (place.seq == noted.seq && place.bytes == noted.bytes))
         return r;

@@ -24,20 +24,37 @@ static void closedirp(DIR **dir)
         (void)closedir(*dir); /* read-only */
 }
 
+/* Syncs the directory that has the last name of a path, which begins with '/' or is relative. */
+CHECKED static int sync_parent(char *path, struct err *err)
+{
+    char *slash = strrchr(path, '/');
+    cleanup_(closep) int fd = -1;
+
+    if (slash)
+        *slash = '\0';
+    fd = open(!slash ? "." : *path ? path : "/", DIR_FLAGS);
+    if (slash)
+        *slash = '/';
+    return fd < 0 || fsync(fd) < 0 ? err_sys(err, "sync the directory of '%s'", path) : 0;
+}
+
 /* Makes every missing directory of a path; the last one included. */
 CHECKED static int make_parents(char *path, struct err *err)
 {
     for (char *at = path + 1;; at++) {
         char was = *at;
+        int r = 0;
 
         if (was != '/' && was != '\0')
             continue;
         *at = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return err_sys(err, "make '%s'", path);
+        if (mkdir(path, 0700) == 0)
+            r = sync_parent(path, err);
+        else if (errno != EEXIST)
+            r = err_sys(err, "make '%s'", path);
         *at = was;
-        if (was == '\0')
-            return 0;
+        if (r < 0 || was == '\0')
+            return r;
     }
 }
 
@@ -81,12 +98,10 @@ int store_files_make_dir(int parent_fd, const char *name, int *ret_fd, struct er
 {
     int fd;
 
-    if (mkdirat(parent_fd, name, 0700) == 0) {
-        if (fsync(parent_fd) < 0)
-            return err_sys(err, "sync the directory of '%s'", name);
-    } else if (errno != EEXIST) {
+    if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
         return err_sys(err, "make directory '%s'", name);
-    }
+    if (fsync(parent_fd) < 0) /* also when it was there: whoever made it may have died before this */
+        return err_sys(err, "sync the directory of '%s'", name);
     fd = openat(parent_fd, name, DIR_FLAGS | O_NOFOLLOW);
     if (fd < 0)
         return err_sys(err, "open directory '%s'", name);

@@ -14,7 +14,7 @@
 
 enum store_files_wait { STORE_FILES_WAIT, STORE_FILES_TRY };
 
-/* Opens a directory and makes it, parents too, when missing; 0700 in any case. */
+/* Opens a directory and makes it, parents too, when missing, each synced into its parent; 0700 in any case. */
 CHECKED int store_files_make_path(const char *path, int *ret_fd, struct err *err);
 
 /* Opens `name` below a directory, made (0700) and synced into its parent when missing. */
