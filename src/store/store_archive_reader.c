@@ -255,7 +255,13 @@ CHECKED static int pour(struct store_archive_reader *reader, zip_file_t *file, i
 {
     for (int64_t total = 0;;) {
         zip_int64_t n = zip_fread(file, reader->data, sizeof reader->data);
-        int r = n < 0 ? refuse_unreadable(reader, zip_file_get_error(file), reason, err) : check_source(reader, err);
+        int r;
+
+        if (n < 0 && zip_error_code_zip(zip_file_get_error(file)) == ZIP_ER_CRC) {
+            (void)store_archive_reader_refuse(reason, "damaged in the archive"); /* unless its digest says otherwise */
+            n = 0;
+        }
+        r = n < 0 ? refuse_unreadable(reader, zip_file_get_error(file), reason, err) : check_source(reader, err);
 
         if (r != 0 || n == 0)
             return r;
@@ -276,7 +282,10 @@ int store_archive_reader_read(struct store_archive_reader *reader, size_t index,
 {
     zip_file_t *file;
     int64_t max = 0;
-    int r = check_member(reader, index, sink->expected_bytes, &max, ret_reason);
+    int r;
+
+    *ret_reason = (struct store_reason){ 0 };
+    r = check_member(reader, index, sink->expected_bytes, &max, ret_reason);
 
     if (r != 0)
         return r;

@@ -40,7 +40,9 @@ struct store_archive_sink {
 
 /*
  * Reads a member. STORE_ARCHIVE_REFUSED, with the reason: it is damaged, too large, or packed in a way that is not
- * read; what the sink has got is worth nothing.
+ * read; what the sink has got is worth nothing. 0 with a reason: all bytes came, and the archive's own checksum says
+ * that they are damaged. It may be wrong, because libzip 1.7 looks for one in AES members that have none (AE-2, as
+ * 7-Zip writes them), so only the digest of the bytes decides.
  */
 CHECKED int store_archive_reader_read(struct store_archive_reader *reader, size_t index,
                                       const struct store_archive_sink *sink, struct store_reason *ret_reason,

@@ -136,17 +136,22 @@ CHECKED static int store_member(struct unpack *unpack, size_t index, struct want
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
     struct store_archive_sink sink = { .write = to_writer, .expected_bytes = want->size_bytes };
+    struct store_reason reason;
     int r = store_writer_begin(unpack->store, &want->digest, &writer, err);
 
     if (r < 0)
         return r;
     sink.closure = writer;
-    r = store_archive_reader_read(unpack->reader, index, &sink, &want->reason, err);
+    r = store_archive_reader_read(unpack->reader, index, &sink, &reason, err);
+    if (r == STORE_ARCHIVE_REFUSED)
+        want->reason = reason;
     if (r != 0)
         return r;
     r = store_writer_commit(steal_ptr(&writer), err);
     if (r == -EBADMSG) {
-        (void)store_archive_reader_refuse(&want->reason, "its bytes do not have this SHA-256");
+        if (!*reason.text)
+            (void)store_archive_reader_refuse(&reason, "its bytes do not have this SHA-256");
+        want->reason = reason;
         return MEMBER_DIFFERS;
     }
     CRASH_POINT(UNPACK_STORED);
@@ -166,9 +171,12 @@ CHECKED static int hash_member(struct unpack *unpack, size_t index, struct diges
         return r;
     sink.closure = hash;
     r = store_archive_reader_read(unpack->reader, index, &sink, &reason, err);
-    if (r == STORE_ARCHIVE_REFUSED && unpack->n_unreadable++ == 0)
+    if (r == 0)
+        r = digest_stream_end(hash, ret_digest, err);
+    if ((r == STORE_ARCHIVE_REFUSED || (r == 0 && *reason.text && !find_missing(unpack, ret_digest))) &&
+        unpack->n_unreadable++ == 0)
         unpack->unreadable = reason;
-    return r == 0 ? digest_stream_end(hash, ret_digest, err) : r;
+    return r;
 }
 
 /* ---- all members ---- */
