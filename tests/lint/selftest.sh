@@ -220,5 +220,12 @@ refuses 'a crash point that is not tested' faults "$tree"
 points
 put CMakeLists.txt 'option(MQFS_FAULTS "for tests" ON)'
 refuses 'crash points in every build' faults "$tree"
+fresh
+mark='<!-- made by tests/lint/fault_table.sh -->'
+put tests/mount/fault_table.py 'print("| what is tried |")'
+put src/FAULTS.md "$mark"$'\n| what is tried |'
+accepts 'tables that are tried' fault_table "$tree"
+put src/FAULTS.md "$mark"$'\n| what was tried |'
+refuses 'tables that nobody tries' fault_table "$tree"
 
 [ $failures -eq 0 ] || exit 1

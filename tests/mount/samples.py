@@ -7,12 +7,14 @@ import os
 import random
 import shutil
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ELF_PROGRAMS = ("/usr/bin/true", "/usr/bin/echo", "/usr/bin/head", "/usr/bin/cut")
 EICAR_HALVES = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}", "$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*")
 SIZES = (1, 4096, 131072, 131073, 3 * 1024 * 1024)  # around the page and the sealed chunk of 128 KiB
+POOL = 120
 
 # name: label, family, first_seen
 LABELS = {
@@ -40,6 +42,16 @@ def minimal_pe(machine: int, optional_magic: int, optional_bytes: int) -> bytes:
     coff = struct.pack("<HHIIIHH", machine, 0, 0, 0, 0, optional_bytes, 0x0102)
     optional = struct.pack("<H", optional_magic) + bytes(optional_bytes - 2)
     return dos + b"PE\0\0" + coff + optional
+
+
+def pool(zoo: Zoo) -> None:
+    """A `prepare` for claims that need many samples of which nobody has asked for yet."""
+    for number in range(POOL):
+        zoo.add(f"pool-{number}", f"sample {number} of the pool\n".encode() * (20 + number))
+
+
+def pooled(zoo: Zoo) -> Iterator[Sample]:
+    return iter([sample for sample in zoo if sample.path.name.startswith("pool-")])
 
 
 class Zoo:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from harness import AT_ONCE_S, CREDENTIALS, Bench, claim, errno_of, main, same
-from proxy import (Stall, answer, compressed, cut, endless, expired, flip, garbage, html, in_chunks, moved, rate_limited,
-                   reset_after, reset_before, retry_after, trickle, typed)
+from proxy import (Stall, answer, compressed, cut, endless, expired, flip, garbage, html, in_chunks, moved,
+                   rate_limited, reset_after, reset_before, retry_after, trickle, typed)
 
 
 class Client:
@@ -129,9 +129,12 @@ def a_lost_answer_was_still_asked_for(bench: Bench) -> None:
 @claim(mounted=False)
 def refusals_look_as_the_service_words_them(bench: Bench) -> None:
     client = Client(bench)
-    for fault, status, header, value in ((retry_after(9), 429, "Retry-After", "9"), (moved("us-2"), 308, "X-Cs-Region", "us-2"),
-                                         (html(503), 503, "Content-Type", "text/html"), (answer(500), 500, "Content-Length", "0"),
-                                         (expired, 401, "Content-Type", "application/json")):
+    refusals = (
+        (retry_after(9), 429, "Retry-After", "9"), (moved("us-2"), 308, "X-Cs-Region", "us-2"),
+        (html(503), 503, "Content-Type", "text/html"), (answer(500), 500, "Content-Length", "0"),
+        (expired, 401, "Content-Type", "application/json"),
+    )
+    for fault, status, header, value in refusals:
         bench.proxy.fail("quotas", fault, times=1)
         same((client.quotas()[0], client.headers[header]), (status, value))
 
