@@ -191,7 +191,7 @@ class Archives:
         same(len(missing), 2 - len(arrived), "reasons")
 
 
-@claim(prepare=pool, seconds=100)
+@claim(prepare=pool, limit_s=100)
 def what_is_in_an_archive_comes_out_right_or_not_at_all(bench: Bench) -> None:
     archives = Archives(bench)
     bench.proxy.fail("fetch", archives.fault)
