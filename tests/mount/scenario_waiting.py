@@ -239,7 +239,7 @@ class Busy:
             bench.start("mkdir", "searches/exact/ascii:dark"),
             bench.start("/bin/sh", "-c", "echo 'rule sent { condition: filesize < 9 }' > hunts/sent.yar"),
         ]
-        for route in ("download", "metadata", "hunt", "exact"):
+        for route in ("download", "metadata", "hunt", "exact", "requests"):
             arrived(self.stalls[route])
 
     def let_go(self) -> None:

@@ -31,7 +31,7 @@ HELD_MAX = 4
 
 # While the service fails, the daemon dies, or there is no mount at all.
 MAY_FAIL = {"ENOENT", "ENOTCONN", "ECONNABORTED", "ENETUNREACH", "ETIMEDOUT", "EREMOTEIO", "EBADMSG", "EAGAIN", "ENOSPC",
-            "EINTR", "EPROTO", "ECANCELED", "EEXIST", "EINVAL", "EROFS", "EBADF", "ENODEV"}
+            "EINTR", "ECANCELED", "EKEYREJECTED", "EEXIST", "EINVAL", "EBADF"}
 
 
 class Worker:
@@ -49,11 +49,14 @@ class Worker:
         self.counts: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.slowest: dict[str, float] = {}
+        self.detail = ""  # of the operation, for the figures
+        self.n_checks = 0
         self.wrong: list[str] = []
 
     # the truth
 
     def check(self, is_right: bool, what: str) -> None:
+        self.n_checks += 1
         if not is_right:
             self.wrong.append(f"{self.name}: {what}")
 
@@ -76,6 +79,7 @@ class Worker:
     def list(self) -> None:
         place = self.random.choice([".", "hunts", "samples", "metadata", "requests", "downloads", "zips",
                                     *(f"hunts/{name}" for name in self.hunts)])
+        self.detail = "" if place.startswith("hunts/") else f" {place}"
         for entry in os.scandir(self.root / place):
             entry.stat(follow_symlinks=False)
 
@@ -210,6 +214,7 @@ class Worker:
     def one(self, name: str) -> None:
         operation: Callable[[], None] = getattr(self, name)
         started = time.monotonic()
+        self.detail = ""
         self.counts[name] += 1
         try:
             operation()
@@ -218,7 +223,8 @@ class Worker:
             self.failed[word] += 1
             self.check(word in MAY_FAIL, f"{name}: {word} {error.filename}")
         took = time.monotonic() - started
-        self.slowest[name] = max(took, self.slowest.get(name, 0))
+        key = name + self.detail
+        self.slowest[key] = max(took, self.slowest.get(key, 0))
         self.check(took < HANG_MAX_S, f"{name} took {took:.0f} s")
 
     def run(self) -> None:
@@ -233,8 +239,8 @@ class Worker:
 def main() -> None:
     worker = Worker(json.load(sys.stdin))
     worker.run()
-    json.dump({"counts": worker.counts, "failed": worker.failed, "slowest": worker.slowest, "wrong": worker.wrong},
-              sys.stdout)
+    json.dump({"counts": worker.counts, "failed": worker.failed, "slowest": worker.slowest, "checks": worker.n_checks,
+               "wrong": worker.wrong}, sys.stdout)
 
 
 if __name__ == "__main__":
