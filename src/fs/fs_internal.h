@@ -26,6 +26,7 @@ enum {
     FS_TICK_MS = 100,              /* how often waiting requests are looked at for signals and time limits */
     FS_OPEN_LIMIT_MS = 60 * 1000,  /* then ETIMEDOUT, while the download goes on */
     FS_CLOSE_LIMIT_MS = 10 * 1000, /* then close() succeeds, and the hunt is `queued` */
+    FS_LOCKED_LIMIT_MS = 1500,     /* likewise mkdir() and rename(), while the kernel has the directory locked */
     FS_META_LIMIT_MS = 60 * 1000,
     FS_BATCH_WINDOW_MS = 15, /* how long the first of a batch waits for its neighbours */
     FS_STOP_S = 2,           /* from a signal to unmounted; then the kernel ends us */
@@ -55,7 +56,7 @@ struct fs_call {
     int64_t started_ms;
     int64_t limit_ms; /* monotonic time; 0: none */
     int rounds;
-    char *name;
+    char *name; /* of mkdir and rename, NULL for all others */
     char *new_name;
 };
 

@@ -145,6 +145,17 @@ static struct job *job_add_locked(struct fs *fs, const struct need *need) REQUIR
     return job;
 }
 
+/* When the call must end, on the monotonic clock; 0: never. The kernel has a directory locked while something is made
+ * or renamed in it, and nobody can even list it: such a call waits for a verdict only as long as nobody notices. */
+static int64_t limit_of(const struct fs_call *call, enum need_kind kind)
+{
+    int64_t limit_ms = needs[kind].limit_ms;
+
+    if (kind == NEED_SUBMIT && call->name)
+        limit_ms = FS_LOCKED_LIMIT_MS;
+    return limit_ms ? call->started_ms + limit_ms : 0;
+}
+
 /* Parks the call on its need; an errno when it cannot wait. */
 static int park(struct fs *fs, struct fs_call *call, const struct need *need)
 {
@@ -152,7 +163,7 @@ static int park(struct fs *fs, struct fs_call *call, const struct need *need)
     int code = 0;
 
     lock_acquire(&fs->lock);
-    call->limit_ms = needs[need->kind].limit_ms ? call->started_ms + needs[need->kind].limit_ms : 0;
+    call->limit_ms = limit_of(call, need->kind);
     if (fs->closed) {
         code = ECONNABORTED;
     } else if (fs->n_calls >= FS_CALLS_MAX) {

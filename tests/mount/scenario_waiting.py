@@ -155,6 +155,24 @@ def what_everybody_left_before_it_began_is_not_bought(bench: Bench) -> None:
     same(sorted(bench.proxy.paid()), sorted([*begun, bench.zoo["pe32"].sha256]))
 
 
+@claim
+def what_waits_for_a_verdict_keeps_no_directory_locked(bench: Bench) -> None:
+    stalls = [stalled(bench, route) for route in ("exact", "hunt")]
+    bench.read("quotas")
+    bench.run("echo 'rule r { condition: filesize < 7 }' > hunts/.r.swp")
+    tools = [bench.start("mkdir", "searches/exact/ascii:dark"), bench.start("mv", "hunts/.r.swp", "hunts/r.yar")]
+    for stall in stalls:
+        arrived(stall)
+    with at_once("ls of directories in which something is being made"):
+        bench.run("ls searches/exact hunts")
+    for tool, stall in zip(tools, stalls):
+        same(tool.wait(AT_ONCE_S), 0, "it goes on in the background")
+        stall.release()
+    for job in ("searches/exact/ascii:dark", "hunts/r"):
+        until(lambda: bench.read(f"{job}/status").startswith("done"), JOB_MAX_S, f"{job} is done")
+    same(sorted(bench.proxy.paid()), ["exact", "hunt"])
+
+
 # ---- signals ----
 
 
