@@ -98,11 +98,11 @@ def unmounting_ends_who_waits(bench: Bench) -> None:
 @claim
 def df_answers_from_memory(bench: Bench) -> None:
     bench.run("cat quotas > /dev/null")
-    before = len(bench.proxy.calls())
+    before = len(bench.proxy.asked())
     bench.run("df . && df -i .", seconds=AT_ONCE_S)
     inodes = os.statvfs(bench.root)
     same(inodes.f_files, 1000, "df -i shows the download quota")
-    same(len(bench.proxy.calls()), before)
+    same(len(bench.proxy.asked()), before)
 
 
 if __name__ == "__main__":

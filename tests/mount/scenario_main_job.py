@@ -79,10 +79,10 @@ def results_have_the_names_and_values_of_the_service(bench: Bench) -> None:
 @claim
 def looking_at_results_spends_nothing_and_asks_nothing(bench: Bench) -> None:
     bench.job("wiper", EVERYTHING)
-    before = bench.proxy.calls()
+    before = bench.proxy.asked()
     bench.run("ls -lR . && ls -la hunts/wiper/samples && find . -type f -size +1k -newer README")
     bench.run("stat hunts/wiper/samples/* && du -a hunts && test -r samples && find hunts -name '*.yar' -ls")
-    same([str(call) for call in bench.proxy.calls()[len(before):]], [], "calls made by looking")
+    same([str(call) for call in bench.proxy.asked()[len(before):]], [], "calls made by looking")
     same(bench.proxy.paid(), ["hunt"])
 
 

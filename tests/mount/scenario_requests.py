@@ -162,14 +162,14 @@ def the_hunt_of_another_client_is_adopted_by_looking_it_up(bench: Bench) -> None
     same(bench.proxy.calls("requests"), [])
     until(lambda: first_word(bench, f"requests/{reqid}") == "done", JOB_MAX_S, "the hunt")
     assert asked(bench) and set(map(tuple, asked(bench))) == {(reqid,)}
-    n_calls = len(bench.proxy.calls())
+    n_calls = len(bench.proxy.asked())
     same(listed(bench), [reqid])
     wanted = sorted(sample.sha256 for sample in bench.zoo if sample.content.startswith(b"\x7fELF"))
     same(sorted(os.listdir(place(bench, reqid) / "samples")), wanted)
     same(sorted(bench.read(f"requests/{reqid}/hashes.txt").split()), wanted)
     same(errno_of(os.stat, place(bench, reqid) / "rule.yar"), "ENOENT", "it was not sent from here")
     bench.run(f"ls -lR requests && find requests -ls && stat requests/{reqid}/*")
-    same(len(bench.proxy.calls()), n_calls, "all is known")
+    same(len(bench.proxy.asked()), n_calls, "all is known")
     same(len(events(bench, "finished")), 1)
     same(bench.proxy.paid(), [])
     true = bench.zoo["true"]
@@ -294,9 +294,9 @@ def a_service_that_fails_is_no_denial(bench: Bench) -> None:
 def rmdir_forgets_here_and_says_so(bench: Bench) -> None:
     bench.job("wiper", EVERYTHING)
     reqid = bench.read("hunts/wiper/id").strip()
-    n_calls = len(bench.proxy.calls())
+    n_calls = len(bench.proxy.asked())
     os.rmdir(place(bench, reqid))
-    same(len(bench.proxy.calls()), n_calls, "the service is not told")
+    same(len(bench.proxy.asked()), n_calls, "the service is not told")
     same(listed(bench), [])
     same([event["id"] for event in events(bench, "forgotten")], [reqid])
     same(first_word(bench, "hunts/wiper"), "draft")

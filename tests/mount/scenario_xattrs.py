@@ -60,14 +60,14 @@ def getfattr_reads_them(bench: Bench) -> None:
 @claim(prepare=many_files)
 def a_thousand_results_are_quick_and_ask_nobody(bench: Bench) -> None:
     job = bench.job("marked", MARKED_FILES)
-    calls = len(bench.proxy.calls())
+    calls = len(bench.proxy.asked())
     started = time.monotonic()
     text = bench.run(f"getfattr -R -d {job}/samples", seconds=RUN_MAX_S).stdout
     took_s = time.monotonic() - started
     same(text.count(f"{PREFIX}state=\"remote\"\n"), MANY)
     same(text.count(f"{PREFIX}requests=\"{(job / 'id').read_text().strip()}\"\n"), MANY)
     assert took_s < MANY_MAX_S, f"{took_s:.1f} s"
-    same(len(bench.proxy.calls()), calls, "calls of the service")
+    same(len(bench.proxy.asked()), calls, "calls of the service")
     same(bench.proxy.paid(), ["hunt"])
 
 
