@@ -65,12 +65,25 @@ static void put_field(struct buf *line, const struct log_field *field)
     }
 }
 
+static void emit(enum log_level level, const char *line, size_t n)
+{
+    if (sink == LOG_TO_SYSLOG)
+        syslog(levels[level].priority, "%s", line);
+    else if (write(STDERR_FILENO, line, n) < 0)
+        most_level = LOG_LEVEL_ERR; /* nobody reads stderr any more */
+}
+
 void log_write(enum log_level level, const char *msg, const struct log_field *fields, size_t n_fields)
 {
+    static const char no_memory[] = "level=err msg=\"no memory for a line of the log\"\n";
     struct buf line = BUF_INIT(LOG_LINE_MAX);
 
     if (!log_is_on(level))
         return;
+    if (!buf_reserve(&line, LOG_LINE_MAX)) { /* all of it at once: a line is whole, or it is this one */
+        emit(LOG_LEVEL_ERR, no_memory, sizeof no_memory - 1);
+        return;
+    }
     buf_printf(&line, "level=%s", levels[level].name);
     for (size_t i = 0; i < n_fields; i++)
         put_field(&line, &fields[i]);
@@ -81,9 +94,6 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
         buf_resize(&line, line.n < line.max ? line.n : line.max - 1);
     }
     buf_putc(&line, '\n');
-    if (sink == LOG_TO_SYSLOG)
-        syslog(levels[level].priority, "%s", buf_text(&line));
-    else if (write(STDERR_FILENO, buf_text(&line), line.n) < 0)
-        most_level = LOG_LEVEL_ERR; /* nobody reads stderr any more */
+    emit(level, buf_text(&line), line.n);
     buf_done(&line);
 }

@@ -396,10 +396,12 @@ def claim(test: Callable[[Bench], None] | None = None, limit_s: float = CLAIM_MA
     return test
 
 
-def claim_of_root(test: Callable[[Bench], None]) -> Callable[[Bench], None]:
-    """One that only root can try, as CI does, since it looks into other processes or becomes another user; not mounted
-    from the start."""
-    return claim(test, mounted=False) if os.geteuid() == 0 else test
+def claim_of_root(test: Callable[[Bench], None] | None = None, **bench: object):
+    """One that only root can try, as CI does, since it looks into other processes, mounts a disk or becomes another
+    user; not mounted from the start."""
+    if test is None:
+        return lambda function: claim_of_root(function, **bench)
+    return claim(test, mounted=False, **bench) if os.geteuid() == 0 else test
 
 
 def malqueryfs() -> str:
