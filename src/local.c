@@ -68,12 +68,14 @@ static void child(const struct pipes *pipes, int words_fd, char *const *argv, co
 {
     sigset_t none;
 
+    /* NOLINTBEGIN(concurrency-mt-unsafe): a new process has one thread */
     (void)sigemptyset(&none);                    /* cannot fail */
     (void)sigprocmask(SIG_SETMASK, &none, NULL); /* likewise */
     if (dup2(pipes->in[0], STDIN_FILENO) < 0 || dup2(pipes->out[1], STDOUT_FILENO) < 0 ||
         (words_fd >= 0 && dup2(words_fd, STDERR_FILENO) < 0) || setenv("FALCON_CLIENT_ID", secret_text(id), 1) < 0 ||
         setenv("FALCON_CLIENT_SECRET", secret_text(secret), 1) < 0)
         _exit(127);
+    /* NOLINTEND(concurrency-mt-unsafe) */
     (void)setsid(); /* Ctrl-C at the terminal is for us: we end it in order */
     execvp(argv[0], argv);
     _exit(127);

@@ -301,7 +301,7 @@ static int fetch(struct api *api, struct grant *grant, struct err *err)
     r = form_login(api, &form, err);
     if (r < 0)
         return r;
-    return login(api, &form, grant, err);
+    return login(api, &form, grant, err); /* NOLINT(concurrency-mt-unsafe): not login(3) */
 }
 
 /* Sharing ---------------------------------------------------------------------------------------------------------- */

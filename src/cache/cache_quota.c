@@ -47,7 +47,7 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
 
 void cache_refused(struct cache *cache, const struct err *err)
 {
-    struct cache_quotas quotas = { 0 };
+    struct cache_quotas quotas;
     bool is_news;
 
     lock_acquire(&cache->lock);

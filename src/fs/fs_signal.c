@@ -103,6 +103,7 @@ void fs_signal_stop(struct fs *fs)
     if (!fs->has_signals)
         return;
     atomic_store(&fs->stopping, true);
+    /* NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread,cert-pos44-c): it is waited for, not delivered */
     (void)pthread_kill(fs->signals, SIGTERM); /* ends its sigwait(); blocked everywhere else */
     (void)pthread_join(fs->signals, NULL);    /* our own thread, joined once */
     fs->has_signals = false;

@@ -80,10 +80,10 @@ static void detach_from_all(struct helper *helper)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t all;
 
-    (void)sigfillset(&all); /* cannot fail, like the next; fusermount3 inherits it and needs none */
-    (void)sigprocmask(SIG_SETMASK, &all, NULL);
-    (void)setsid();                           /* a new child leads no group: cannot fail */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* cannot fail */
+    (void)sigfillset(&all);                     /* cannot fail, like the next; fusermount3 inherits it and needs none */
+    (void)sigprocmask(SIG_SETMASK, &all, NULL); /* NOLINT(concurrency-mt-unsafe): one thread */
+    (void)setsid();                             /* a new child leads no group: cannot fail */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);   /* cannot fail */
     for (int fd = 0; fd < FIRST_FREE && null >= 0; fd++)
         (void)dup2(null, fd); /* two open descriptors: cannot fail */
     if (connection >= 0 && dup3(connection, FIRST_FREE, O_CLOEXEC) >= 0)

@@ -85,7 +85,7 @@ static bool parse_flag(const char *value, void *field, struct query_options *opt
     (void)options;
     if (!text_parse_bool(value, &flag))
         return false;
-    *(int8_t *)field = flag;
+    *(int8_t *)field = flag ? 1 : 0;
     return true;
 }
 

@@ -29,7 +29,7 @@ static bool take_kind(struct input_line *text, enum pattern_kind *ret_kind)
 /* The byte of the %XX at `text`, which ends somewhere with a NUL. */
 CHECKED static int read_escape(const char *text, uint8_t *ret_byte, struct err *err)
 {
-    const char digits[] = { text[1], text[1] ? text[2] : '\0', '\0' };
+    const char digits[] = { text[1], (char)(text[1] ? text[2] : '\0'), '\0' };
 
     if (!text_parse_hex(digits, ret_byte, 1))
         return input_text_refuse("", text, strnlen(text, 3), "write %25 for a percent sign", err);

@@ -50,6 +50,7 @@ static bool is_explained(struct explained *explained, const struct node_spec *ro
 /* Calls back for each row in the order of the table, with its path. */
 typedef void row_sink(struct buf *text, const struct node_spec *spec, const char *path, int depth);
 
+/* NOLINTNEXTLINE(misc-no-recursion): ends after README_DEPTH_MAX */
 static void walk(struct buf *text, const struct node_spec *dir, const char *path, int depth,
                  struct explained *explained, row_sink *sink)
 {

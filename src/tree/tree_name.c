@@ -95,7 +95,7 @@ enum user_name_kind user_name(enum store_dir dir, const char *name, struct user_
         return NAME_NONE;
     if (user_dirs[dir].has_defaults && strcmp(name, USER_DEFAULTS) == 0) {
         ret_name->kind = NAME_DEFAULTS;
-    } else if (name[0] == '.') {
+    } else if (name[0] == '.') { /* NOLINT(bugprone-branch-clone): the order decides */
         ret_name->kind = NAME_SCRATCH;
     } else if (suffix) {
         size_t base_n = (size_t)(suffix - name);

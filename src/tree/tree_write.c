@@ -36,7 +36,7 @@ int tree_create(struct tree *tree, uint64_t parent, const char *name, int flags,
     lock_release(&tree->lock);
     if (r == 0)
         r = spool_take(tree, dir, name, NULL, 0, flags & O_TRUNC, &spool, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     ret_attr->ino = 0;
     r = tree_lookup(tree, parent, name, ret_attr, err);

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Here they are functions. */
+#undef err_set
+#undef err_sys
+#undef err_wrap
+
 static const struct {
     int code;
     const char *name;
@@ -90,7 +95,7 @@ void err_trace(struct err *err, const char *trace)
     if (!err)
         return;
     for (n = 0; n + 1 < sizeof err->trace && trace[n]; n++)
-        err->trace[n] = trace[n] > ' ' && trace[n] < 0x7f ? trace[n] : '?';
+        err->trace[n] = (char)(trace[n] > ' ' && trace[n] < 0x7f ? trace[n] : '?');
     err->trace[n] = '\0';
 }
 

@@ -51,6 +51,7 @@ struct map_entry *map_next(const struct map_entry *entry)
 static void grow(struct map *map)
 {
     size_t n_buckets = map->n_buckets ? map->n_buckets * 2 : MAP_FIRST_BUCKETS;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the buckets are pointers */
     struct map bigger = { .buckets = calloc(n_buckets, sizeof *bigger.buckets), .n_buckets = n_buckets };
 
     if (!bigger.buckets)

@@ -248,7 +248,7 @@ static void escape(struct buf *buf, const char *text, size_t max, char also)
         bool is_plain;
 
         step = utf8_sequence(s + at, n - at);
-        is_plain = step > 0 && !is_harmful(s + at, step) && s[at] != '\\' && (!also || s[at] != also);
+        is_plain = step > 0 && !is_harmful(s + at, step) && s[at] != '\\' && (!also || s[at] != (unsigned char)also);
         if (step == 0)
             step = 1;
         if (is_plain)
