@@ -172,7 +172,7 @@ int store_archive_reader_open(struct store_object *archive, const struct store_a
     r = check_records(reader, archive, err);
     if (r == 0)
         r = store_zip_source_new(archive, &reader->source, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     reader->source->cancel = config->cancel;
     r = open_directory(reader, err);

@@ -161,6 +161,20 @@ if command -v shellcheck >/dev/null; then
     refuses 'a script with an unquoted word' shell "$tree"
 fi
 
+analysis() { # WHAT LINT BAD GOOD
+    fresh
+    cp "$root/.clang-tidy" "$tree/"
+    put src/util/a.c "$4"
+    run "$2" "$tree"
+    [ $? -ne 77 ] || return 0
+    accepts "code without $1" "$2" "$tree"
+    put src/util/a.c "$3"
+    refuses "$1" "$2" "$tree"
+}
+analysis 'a null pointer' analyzer 'int f(void) { int *p = 0; return *p; }' 'int f(void) { return 0; }'
+analysis 'an index past the end' cppcheck 'int f(void) { int a[1] = { 0 }; return a[1]; }' 'int f(void) { return 0; }'
+analysis 'a narrowing' tidy 'void f(char *c, int n) { *c = n; }' 'void f(char *c, char n) { *c = n; }'
+
 documents() {
     fresh
     mkdir -p "$tree/src/decisions" "$tree/.ci" "$tree/tests"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# cppcheck finds nothing in src/. What is left out, and why:
+#   memleak                    does not know the cleanup attribute; LeakSanitizer finds leaks
+#   uninitvar in digest.c      takes digest_format(), which fills a text elsewhere, for one that reads it
+#   missingIncludeSystem       libraries are not looked into
+# Usage: cppcheck.sh [ROOT]
+set -u
+cd "${1:-$(dirname "$0")/../..}" || exit 2
+if ! command -v cppcheck >/dev/null; then
+    echo "skipped: cppcheck is not installed"
+    exit 77
+fi
+cppcheck --quiet -j 2 --error-exitcode=1 --std=c11 --enable=warning,performance,portability -Isrc -D_GNU_SOURCE \
+    --suppress=memleak --suppress=uninitvar:src/model/digest.c --suppress=missingIncludeSystem src
