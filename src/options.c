@@ -134,7 +134,7 @@ static int set_choice(const struct option_row *row, const char *value, int *ret_
     for (const char *word = row->value; n > 0 && word; word = strchr(word, '|'), choice++) {
         if (*word == '|')
             word++;
-        if (strncmp(word, value, n) == 0 && (word[n] == '|' || word[n] == '\0')) {
+        if (strcspn(word, "|") == n && strncmp(word, value, n) == 0) {
             *ret_choice = choice;
             return 0;
         }

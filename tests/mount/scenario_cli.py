@@ -47,7 +47,7 @@ def bad_usage_is_1(bench: Bench) -> None:
 
 @claim(mounted=False)
 def bad_values_are_1_or_2(bench: Bench) -> None:
-    for option in ("cloud=mars-1", "base_url=http://example.com", "base_url=nonsense"):
+    for option in ("cloud=mars-1", "base_url=http://example.com", "base_url=nonsense", "cache=sealed|plain"):
         status, output = call(bench, "-o", option, bench.root)
         assert status in (USAGE, CONFIGURATION), f"{option}: {status} {output}"
         same(output.count("\n"), 1, f"{option}: {output}")
