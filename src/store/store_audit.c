@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -107,6 +107,12 @@ static bool is_whole(const char *line, size_t n)
            !memmem(line + 1, n - 1, denied_mark, sizeof denied_mark - 1);
 }
 
+/* The number of a whole line, 0 of one without. Not with sscanf(), which measures the page from here to its end. */
+static int64_t number_of(const char *line)
+{
+    return strncmp(line, seq_mark, sizeof seq_mark - 1) == 0 ? strtoll(line + sizeof seq_mark - 1, NULL, 10) : 0;
+}
+
 /* The numbers of whole lines; *ret_whole is where the last of them ends, or the first one that is not whole begins. */
 static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_whole)
 {
@@ -115,12 +121,12 @@ static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_w
     for (const char *end; at < n && (end = memchr(text + at, '\n', n - at)); at = (size_t)(end - text) + 1) {
         const char *line = text + at;
         size_t line_n = (size_t)(end - line);
-        long long number;
+        int64_t number;
 
         if (!is_whole(line, line_n))
             break;
-        if (strncmp(line, seq_mark, sizeof seq_mark - 1) == 0 &&
-            sscanf(line + sizeof seq_mark - 1, "%lld", &number) == 1 && number > *seq)
+        number = number_of(line);
+        if (number > *seq)
             *seq = number;
     }
     *ret_whole = at;
