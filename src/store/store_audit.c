@@ -29,6 +29,7 @@ enum { AUDIT_PAGE = 100, AUDIT_PAGE_BYTES = 1 * MIB };
 struct audit_place {
     int64_t seq;
     int64_t bytes;
+    int64_t newest; /* the highest number that there is: a higher one in the file is of another database's time */
 };
 
 CHECKED static int open_file(const struct store *store, int *ret_fd, struct err *err)
@@ -114,7 +115,7 @@ static int64_t number_of(const char *line)
 }
 
 /* The numbers of whole lines; *ret_whole is where the last of them ends, or the first one that is not whole begins. */
-static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_whole)
+static void read_numbers(const char *text, size_t n, struct audit_place *place, size_t *ret_whole)
 {
     size_t at = 0;
 
@@ -126,8 +127,8 @@ static void read_numbers(const char *text, size_t n, int64_t *seq, size_t *ret_w
         if (!is_whole(line, line_n))
             break;
         number = number_of(line);
-        if (number > *seq)
-            *seq = number;
+        if (number > place->seq && number <= place->newest)
+            place->seq = number;
     }
     *ret_whole = at;
 }
@@ -146,7 +147,7 @@ CHECKED static int read_page(struct store *store, struct audit_place *place, str
         r = store_files_pread(store->audit_fd, page->data, page->n, place->bytes, &n, err);
     if (r < 0)
         return r;
-    read_numbers(page->data, n, &place->seq, &whole);
+    read_numbers(page->data, n, place, &whole);
     place->bytes += (int64_t)whole;
     *ret_rest = n - whole;
     return whole > 0;
@@ -224,6 +225,8 @@ static int flush_locked(struct store *store, struct err *err)
     int r = get_place(store, &place, err);
 
     noted = place;
+    if (r == 0)
+        r = store_spend_seen(store, &place.newest, err);
     if (r == 0)
         r = catch_up(store, &place, err);
     while (r == 0 && n == AUDIT_PAGE) {

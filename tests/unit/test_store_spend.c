@@ -368,6 +368,20 @@ static void a_torn_line_is_cut_off_and_written_again(void **state)
     assert_non_null(strstr(text, "\"outcome\":\"paid\""));
 }
 
+/* The state was deleted, or came back from a backup, and the file stayed. */
+static void lines_of_another_state_hold_nothing_back(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_audit(fixture, "we", "{\"seq\":1,\"of\":\"another\"}\n{\"seq\":900,\"of\":\"another\"}\n");
+    (void)audit(fixture); /* as every mount does when it starts */
+    give(fixture, COST_DOWNLOADS, 100);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    settle(fixture, begun(fixture, 1, NULL), STORE_SPEND_PAID);
+    assert_int_equal(count(audit(fixture), "\"outcome\":\"paid\""), 2);
+    assert_int_equal(count(audit(fixture), "\n"), 4);
+}
+
 /* A mount that is stopped in the middle of a line must not stop the others. */
 static void an_audit_that_another_process_holds_is_written_later(void **state)
 {
@@ -494,6 +508,7 @@ int main(void)
         STORE_TEST(each_settled_call_is_a_line_in_its_order),
         STORE_TEST(a_line_is_written_once_whatever_died_before_it_was_noted),
         STORE_TEST(a_torn_line_is_cut_off_and_written_again),
+        STORE_TEST(lines_of_another_state_hold_nothing_back),
         STORE_TEST(an_audit_that_another_process_holds_is_written_later),
         STORE_TEST(an_audit_that_was_moved_away_begins_anew),
         STORE_TEST(an_audit_that_was_renamed_is_left_and_a_new_one_begun),
