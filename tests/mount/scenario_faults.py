@@ -192,6 +192,8 @@ class Lane:
         seen = outcome(submit)
         is_queued = cell.row.sees.endswith("queued")
         until(lambda: ("queued" in cell.told()) == is_queued, SETTLE_MAX_S, "queued, or sent")
+        if not is_queued:  # mkdir waits a moment only for a verdict that an answer puts off
+            until(lambda: self.state(place) != "queued", SETTLE_MAX_S, "a verdict")
         state = self.state(place)
         got = cell.observe(seen if state in ("inprogress", "done", "") else f"{seen}, {state}")
         self.bench.proxy.heal(cell.row.route)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import Bench, claim, errno_of, main, same
+from harness import JOB_MAX_S, Bench, claim, errno_of, main, same, until
 from proxy import answer, expired
 from samples import Sample, pool, pooled
 
@@ -98,6 +98,8 @@ def try_result(bench: Bench, one: Answer, number: int) -> None:
         return
     same(seen, None)
     state, n = one.outcome.split()
+    if state != "inprogress":  # without results it is asked for its archive, which takes a moment
+        until(lambda: (place / "status").read_text().split()[0] != "inprogress", JOB_MAX_S, f"{one.name}: an end")
     same((place / "status").read_text().split()[0], state)
     same(os.listdir(place / "samples"), [sample.sha256] if state == "done" and n == "1" else [], "results")
     if state == "done":
