@@ -23,13 +23,20 @@ class Engine:
             connection.request(method, path, body, headers)
             return json.loads(connection.getresponse().read())
 
-    def counts(self) -> dict[str, int]:
+    def _headers(self) -> dict[str, str]:
         body = urlencode({"client_id": CREDENTIALS["FALCON_CLIENT_ID"],
                           "client_secret": CREDENTIALS["FALCON_CLIENT_SECRET"]})
         token = self._ask("POST", "/oauth2/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
-        headers = {"Authorization": f"Bearer {token['access_token']}"}
-        meta = self._ask("GET", "/malquery/aggregates/quotas/v1", None, headers)["meta"]
+        return {"Authorization": f"Bearer {token['access_token']}"}
+
+    def counts(self) -> dict[str, int]:
+        meta = self._ask("GET", "/malquery/aggregates/quotas/v1", None, self._headers())["meta"]
         return {"downloads": meta["download_count"], "hunts": meta["hunt_count"]}
+
+    def knows(self, sha256: str) -> bool:
+        """It has been indexed; the first pass goes on after the engine has begun to answer."""
+        answer = self._ask("GET", f"/malquery/entities/metadata/v1?ids={sha256}", None, self._headers())
+        return bool(answer.get("resources"))
 
 
 class Ledger:
