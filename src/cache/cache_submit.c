@@ -1,8 +1,8 @@
 /*
  * Submissions. The order is what makes them safe against a death at any point:
  *
- *   draft on disk  →  checked  →  SUBMITTING on disk (the intent)  →  POST  →  id and SUBMITTED on disk, in one
- * transaction
+ *   draft on disk, checked  →  SUBMITTING on disk (the intent)  →  what it costs on disk (cache_spend.c)  →  POST
+ *   →  id and SUBMITTED on disk, in one transaction  →  what it cost is settled
  *
  * Found SUBMITTING by a process that does not hold the entry's lock, it is ambiguous: the request may have been
  * accepted. It becomes failed and is never sent again without a word from the user, since each hunt costs.
