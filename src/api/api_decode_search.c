@@ -17,9 +17,10 @@
 enum {
     NODES_MAX = 1024, /* objects and arrays; a body of SEARCH_PATTERNS_MAX patterns has a tenth */
     VALUES_MAX = 4096,
-    OPTIONS_MAX = 64 * 1024, /* bytes of the options as lines */
-    SHOWN_MAX = 60,          /* bytes of a foreign name in a message */
-    ESCAPE_BYTES = 6,        /* \uXXXX */
+    OPTIONS_MAX = 64 * 1024,         /* bytes of the options as lines */
+    ASCII_MAX = 3 * SEARCH_TEXT_MAX, /* bytes of the text in ASCII: six for two */
+    SHOWN_MAX = 60,                  /* bytes of a foreign name in a message */
+    ESCAPE_BYTES = 6,                /* \uXXXX */
 };
 
 /* What was read so far. */
@@ -129,21 +130,39 @@ static int check_characters(const char *text, size_t n, struct err *err)
     return 0;
 }
 
+/* Where in `text` the byte is that became number `ascii_at` of text_json_ascii(). */
+static const char *before_ascii(const char *text, const char *end, size_t ascii_at)
+{
+    while (text < end) {
+        size_t step = character(text, end);
+        size_t written = step < 2 ? 1 : step < 4 ? ESCAPE_BYTES : 2 * ESCAPE_BYTES;
+
+        if (written > ascii_at)
+            break;
+        ascii_at -= written;
+        text += step ? step : 1;
+    }
+    return text;
+}
+
 static int parse(const char *text, size_t n, struct json_object **ret_root, struct err *err)
 {
     cleanup_(json_tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(API_JSON_DEPTH);
     cleanup_(json_putp) struct json_object *root = NULL;
+    cleanup_(buf_done) struct buf ascii = BUF_INIT(ASCII_MAX);
     enum json_tokener_error code;
 
-    if (!tokener)
+    text_json_ascii(&ascii, text, n);
+    if (!tokener || ascii.code)
         return err_set(err, ENOMEM, "no memory for a search");
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    root = json_tokener_parse_ex(tokener, text, (int)n);
+    root = json_tokener_parse_ex(tokener, buf_text(&ascii), (int)ascii.n);
     code = json_tokener_get_error(tokener);
     if (code == json_tokener_continue)
         return refuse_at(text, text + n, "unexpected end of the text", err);
     if (code != json_tokener_success)
-        return refuse_at(text, text + json_tokener_get_parse_end(tokener), json_tokener_error_desc(code), err);
+        return refuse_at(text, before_ascii(text, text + n, json_tokener_get_parse_end(tokener)),
+                         json_tokener_error_desc(code), err);
     *ret_root = steal_ptr(&root);
     return 0;
 }

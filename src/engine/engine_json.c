@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "util/cleanup.h"
+#include "util/text.h"
 
 static void tokener_freep(json_tokener **tokener)
 {
@@ -15,13 +16,17 @@ int engine_json_parse(const char *text, size_t n, json_object **ret_value, struc
 {
     cleanup_(tokener_freep) json_tokener *tokener = json_tokener_new_ex(ENGINE_JSON_DEPTH_MAX);
     cleanup_(json_object_putp) json_object *value = NULL;
+    cleanup_(buf_done) struct buf ascii = BUF_INIT(INT_MAX);
+    int r;
 
     if (!tokener)
         return err_set(err, ENOMEM, "no memory to parse JSON");
-    if (n > INT_MAX)
-        return err_set(err, EFBIG, "JSON of %zu bytes", n);
+    text_json_ascii(&ascii, text, n);
+    r = buf_check(&ascii, err, "JSON");
+    if (r < 0)
+        return r;
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-    value = json_tokener_parse_ex(tokener, text, (int)n);
+    value = json_tokener_parse_ex(tokener, buf_text(&ascii), (int)ascii.n);
     if (json_tokener_get_error(tokener) == json_tokener_continue) /* a bare number ends only here */
         value = json_tokener_parse_ex(tokener, "", 1);
     if (json_tokener_get_error(tokener) != json_tokener_success)

@@ -270,6 +270,27 @@ void text_quote(struct buf *buf, const char *text, size_t max)
     buf_putc(buf, '"');
 }
 
+void text_json_ascii(struct buf *buf, const char *text, size_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+
+    for (size_t at = 0, step; at < n; at += step) {
+        uint32_t code;
+
+        step = utf8_sequence(s + at, n - at);
+        code = step > 1 ? code_point(s + at, step) : s[at];
+        if (step <= 1) {
+            step = s[at] == '\\' && n - at > 1 ? 2 : 1;
+            buf_append(buf, s + at, step);
+        } else if (code > 0xffff) {
+            code -= 0x10000;
+            buf_printf(buf, "\\u%04x\\u%04x", 0xd800 | code >> 10, 0xdc00 | (code & 0x3ff));
+        } else {
+            buf_printf(buf, "\\u%04x", code);
+        }
+    }
+}
+
 void text_component(const char *text, char *ret_text)
 {
     const unsigned char *s = (const unsigned char *)text;

@@ -48,6 +48,12 @@ void text_escape(struct buf *buf, const char *text, size_t max);
 void text_quote(struct buf *buf, const char *text, size_t max);
 
 /*
+ * Appends a JSON text with every character beyond ASCII as \uXXXX, for json-c 0.18, which takes none in strict mode.
+ * What is not UTF-8, or stands behind a backslash, stays as it is, so that the parser refuses it.
+ */
+void text_json_ascii(struct buf *buf, const char *text, size_t n);
+
+/*
  * A safe path component from foreign text (family, label, type): no '/', nothing that text_is_line() refuses, at most
  * TEXT_COMPONENT_MAX bytes, never "", "." or "..", no leading dot. ret_text has TEXT_COMPONENT_MAX + 1 bytes.
  */

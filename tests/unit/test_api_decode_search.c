@@ -260,12 +260,25 @@ static void values_of_another_type_are_refused(void **state)
 }
 
 /* The service's limit is an int32: what comes back must not be a smaller number than the user wrote. */
+/* json-c takes it for the nearest one that it knows, from 0.18 on it refuses it. */
+static void expect_beyond(const char *text, const char *lines)
+{
+    cleanup_(search_done) struct search search = { 0 };
+    cleanup_(buf_done) struct buf options = BUF_INIT(LINES_MAX);
+    struct err err = { 0 };
+
+    if (decode(text, strlen(text), &search, &options, &err) == 0)
+        assert_string_equal(buf_text(&options), lines);
+    else
+        expect_refused(text, "line 1: number expected");
+}
+
 static void a_number_beyond_all_ranges_stays_there(void **state)
 {
     (void)state;
-    expect_options(BODY("\"max_size\":99999999999999999999"), "max_size=18446744073709551615\n");
+    expect_beyond(BODY("\"max_size\":99999999999999999999"), "max_size=18446744073709551615\n");
     expect_options(BODY("\"max_size\":9223372036854775808"), "max_size=9223372036854775808\n");
-    expect_options(BODY("\"max_size\":-99999999999999999999"), "max_size=-9223372036854775808\n");
+    expect_beyond(BODY("\"max_size\":-99999999999999999999"), "max_size=-9223372036854775808\n");
 }
 
 static void options_are_an_object(void **state)

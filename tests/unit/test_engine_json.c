@@ -24,6 +24,17 @@ static void hostile_texts_are_refused(void **unused)
     }
 }
 
+static void characters_beyond_ascii_are_taken(void **unused)
+{
+    json_object *value = NULL;
+
+    (void)unused;
+    assert_int_equal(parse("\"\u00e4 \u20ac \U0001f600 \\u00e4\"", &value), 0);
+    assert_string_equal(json_object_get_string(value), "\u00e4 \u20ac \U0001f600 \u00e4");
+    json_object_putp(&value);
+    assert_int_equal(parse("\"\\\u00e4\"", &value), -EPROTO); /* an escape that there is not */
+}
+
 static void nesting_has_a_limit(void **unused)
 {
     char text[2 * ENGINE_JSON_DEPTH_MAX + 3];
@@ -71,6 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_texts_are_refused),
+        cmocka_unit_test(characters_beyond_ascii_are_taken),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(a_bare_number_is_a_value),
         cmocka_unit_test(output_has_one_blank_per_level_and_keeps_the_order),

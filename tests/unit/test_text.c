@@ -335,6 +335,28 @@ static void trimming_cuts_both_ends_only(void **state)
     assert_string_equal(text_trim(blank), "");
 }
 
+static void json_in_ascii_says_the_same(void **unused)
+{
+    static const char *const texts[][2] = {
+        { "", "" },
+        { "{\"a\": [1, \"b\\n\"]}", "{\"a\": [1, \"b\\n\"]}" },
+        { "\"\u00e4\u20ac\uffff\"", "\"\\u00e4\\u20ac\\uffff\"" },
+        { "\"\U00010000\U0010ffff\"", "\"\\ud800\\udc00\\udbff\\udfff\"" },
+        { "\"\\\\\u00e4\"", "\"\\\\\\u00e4\"" }, /* a backslash, and then the character */
+        { "\"\\\u00e4\"", "\"\\\u00e4\"" },      /* no escape: stays for the parser to refuse */
+        { "\xff\xc3", "\xff\xc3" },
+        { "\\", "\\" },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        cleanup_(buf_done) struct buf ascii = BUF_INIT(64);
+
+        text_json_ascii(&ascii, texts[i][0], strlen(texts[i][0]));
+        assert_string_equal(buf_text(&ascii), texts[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +382,7 @@ int main(void)
         cmocka_unit_test(copying_says_when_it_cut),
         cmocka_unit_test(suffixes_are_compared_at_the_end),
         cmocka_unit_test(trimming_cuts_both_ends_only),
+        cmocka_unit_test(json_in_ascii_says_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
