@@ -188,8 +188,8 @@ static void an_endless_directory_is_refused(void **state)
 /* Each end names the whole directory, so that a reader who believes the best of them has to read it many times. */
 static void a_thousand_ends_come_to_an_end(void **state)
 {
-    struct content content = make_content(10, 1);
-    struct content other = make_content(10, 2);
+    struct content content = make_content(100, 1);
+    struct content other = make_content(100, 2);
     struct raw raw = RAW_INIT;
     char end[22];
     struct buf bytes;
