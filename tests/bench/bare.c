@@ -158,7 +158,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
     (void)ino;
     (void)name;
     (void)size;
-    (void)fuse_reply_err(req, ENODATA);
+    (void)fuse_reply_err(req, EOPNOTSUPP); /* ls asks once, not for every file */
 }
 
 static const struct fuse_lowlevel_ops ops = {

@@ -243,8 +243,9 @@ class World:
         return [tool("httpdirfs"), "-f", "--no-range-check", "--cache", "--cache-location", self.place("httpdirfs-cache"),
                 self.web(directory), place]
 
-    def httpdirfs(self, directory: Path) -> contextlib.AbstractContextManager[Mount]:
-        return self._peer("httpdirfs", lambda place: self.httpdirfs_command(directory, place), _any_name(directory))
+    def httpdirfs(self, directory: Path, ready: bool = True) -> contextlib.AbstractContextManager[Mount]:
+        return self._peer("httpdirfs", lambda place: self.httpdirfs_command(directory, place),
+                          _any_name(directory) if ready else "")
 
     def rclone_command(self, directory: Path, place: Path) -> list[str | Path]:
         return [tool("rclone"), "mount", "--config", "/dev/null", "--cache-dir", self.place("rclone-cache"),
