@@ -251,9 +251,10 @@ class Bench:
     def mount(self) -> None:
         self.program = self.start_mount(self.root)
 
-    def start_mount(self, mountpoint: Path) -> Program:
-        """malqueryfs with the one profile of this bench, as soon as its mount is there."""
-        options = [f"base_url={self.proxy.url}", f"state_dir={self.state}", f"cache_dir={self.cache}", *self.options]
+    def start_mount(self, mountpoint: Path, more: Sequence[str] = ()) -> Program:
+        """malqueryfs with the one profile of this bench and `more` options, as soon as its mount is there."""
+        places = [f"base_url={self.proxy.url}", f"state_dir={self.state}", f"cache_dir={self.cache}"]
+        options = [*places, *self.options, *more]
         program = Program(
             [malqueryfs(), "-f", "-o", ",".join(options), mountpoint],
             {**self.environment, **self.credentials, "MQFS_FAULTS": str(self.faults)}, self.logs / "malqueryfs.log",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlencode
 
 from harness import CREDENTIALS, JOB_MAX_S, Bench, until
@@ -51,10 +52,10 @@ class Ledger:
     def audit(self) -> list[dict]:
         return [json.loads(line) for line in next(self.bench.state.glob("*/audit.jsonl")).read_text().splitlines()]
 
-    def problem(self) -> str:
-        """"" when all agree."""
+    def problem(self, root: Path | None = None) -> str:
+        """"" when all agree, as the mount at `root` shows it, else that of the bench."""
         lines = self.audit()
-        left = dict(line.split("\t") for line in self.bench.read("budget").splitlines())
+        left = dict(line.split("\t") for line in ((root or self.bench.root) / "budget").read_text().splitlines())
         counted = self.engine.counts()
         for kind, given in self.given.items():
             cost = {outcome: sum(line["cost"] for line in lines if (line["quota"], line["outcome"]) == (kind, outcome))
@@ -67,12 +68,12 @@ class Ledger:
             return "audit: a line twice, or one is missing"
         return ""
 
-    def agree(self, when: str) -> None:
+    def agree(self, when: str, root: Path | None = None) -> None:
         """In a moment: a call that is under way counts as spent."""
         problem = ["not looked at"]
 
         def agrees() -> bool:
-            problem[0] = self.problem()
+            problem[0] = self.problem(root)
             return not problem[0]
 
         try:

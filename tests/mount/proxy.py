@@ -384,6 +384,11 @@ class Proxy:
         with self._lock:
             return [call for call in self._calls if not routes or call.route in routes]
 
+    def forget(self, *routes: str) -> None:
+        """The calls of these so far; all the bytes of a run of hours would be too many."""
+        with self._lock:
+            self._calls = [call for call in self._calls if call.route not in routes]
+
     def asked(self) -> list[Call]:
         """Calls for somebody's sake: without token and quotas, which a mount asks for by itself."""
         return [call for call in self.calls() if call.route not in ("token", "quotas")]
