@@ -1,6 +1,7 @@
 #include "util/log.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -27,15 +28,16 @@ static const struct {
     [LOG_LEVEL_DEBUG] = { "debug", LOG_DEBUG },
 };
 
-static enum log_target sink = LOG_TO_STDERR;
-static enum log_level most_level = LOG_LEVEL_WARN;
+/* Opened again when the mount is there, and threads may log already. */
+static _Atomic(enum log_target) sink = LOG_TO_STDERR;
+static _Atomic(enum log_level) most_level = LOG_LEVEL_WARN;
 
 void log_open(const char *program, enum log_target target, enum log_level most)
 {
-    sink = target;
-    most_level = most;
     if (target == LOG_TO_SYSLOG)
         openlog(program, LOG_PID, LOG_DAEMON);
+    most_level = most;
+    sink = target;
 }
 
 bool log_is_on(enum log_level level)

@@ -1,8 +1,10 @@
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -119,6 +121,36 @@ static void a_line_that_is_too_long_still_ends(void **state)
     assert_int_equal(line[strlen(line) - 1], '\n');
 }
 
+static void *write_lines(void *closure)
+{
+    (void)closure;
+    for (int i = 0; i < 100; i++)
+        log_event(LOG_LEVEL_INFO, "x", LOG_NUMBER(LOG_COUNT, i));
+    return NULL;
+}
+
+/* As the mount does it when it is ready and goes into the background. */
+static void the_log_is_opened_again_while_others_write(void **state)
+{
+    pthread_t writer;
+    const char *line;
+
+    (void)state;
+    capture();
+    assert_int_equal(pthread_create(&writer, NULL, write_lines, NULL), 0);
+    for (int i = 0; i < 100; i++)
+        log_open("test", LOG_TO_STDERR, LOG_LEVEL_INFO);
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    line = captured();
+    for (int i = 0; i < 100; i++) {
+        char wanted[64];
+
+        (void)snprintf(wanted, sizeof wanted, "level=info count=%d msg=\"x\"\n", i);
+        assert_memory_equal(line, wanted, strlen(wanted));
+        line += strlen(wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +160,7 @@ int main(void)
         cmocka_unit_test(nobody_can_forge_a_second_line),
         cmocka_unit_test(long_values_are_cut),
         cmocka_unit_test(a_line_that_is_too_long_still_ends),
+        cmocka_unit_test(the_log_is_opened_again_while_others_write),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
