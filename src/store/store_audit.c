@@ -49,7 +49,7 @@ int store_audit_open(struct store *store, struct err *err)
     return fsync(store->state_fd) < 0 ? err_sys(err, "sync the directory of %s", audit_name) : 0;
 }
 
-/* Another file has the name by now, or none. The number of the descriptor stays: a refusal may be using it. */
+/* Another file has the name by now, or none. */
 CHECKED static int follow_name(struct store *store, struct err *err) REQUIRES(&store->audit);
 
 static int follow_name(struct store *store, struct err *err)
@@ -258,9 +258,15 @@ CHECKED static int lock_file(const struct store *store, struct err *err)
     return r;
 }
 
-int store_audit_flush(struct store *store, struct err *err)
+static void unlock_file(const struct store *store)
 {
     struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+    (void)fcntl(store->audit_fd, F_OFD_SETLK, &all); /* our own lock: cannot fail */
+}
+
+int store_audit_flush(struct store *store, struct err *err)
+{
     int r;
 
     lock_assert_none_held();
@@ -270,10 +276,29 @@ int store_audit_flush(struct store *store, struct err *err)
         r = lock_file(store, err);
     if (r == 0) {
         r = flush_locked(store, err);
-        (void)fcntl(store->audit_fd, F_OFD_SETLK, &all); /* our own lock: cannot fail */
+        unlock_file(store);
     }
     lock_release(&store->audit);
     return r < 0 ? err_wrap(err, "audit") : 0;
+}
+
+/* Under the lock, else whoever cuts a torn line off the end could take this one with it. */
+CHECKED static int write_refusal(struct store *store, const struct buf *line, struct err *err)
+{
+    ssize_t n;
+    int r;
+
+    lock_acquire(&store->audit);
+    r = lock_file(store, err);
+    n = r < 0 ? -1
+              : write(store->audit_fd, buf_text(line), line->n); /* STORE_BUSY: rather without it than not at all */
+    if (n >= 0 && n != (ssize_t)line->n)
+        errno = ENOSPC;
+    if (r >= 0 && n != (ssize_t)line->n)
+        r = err_sys(err, "write %s", audit_name);
+    unlock_file(store);
+    lock_release(&store->audit);
+    return r < 0 ? r : 0;
 }
 
 int store_audit_denied(struct store *store, const struct digest *digest, const struct caller *who, const char *why,
@@ -299,7 +324,5 @@ int store_audit_denied(struct store *store, const struct digest *digest, const s
     buf_putc(&line, '\n');
     if (r >= 0)
         r = buf_check(&line, err, audit_name);
-    if (r == 0 && write(store->audit_fd, buf_text(&line), line.n) != (ssize_t)line.n)
-        r = err_sys(err, "write %s", audit_name);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : write_refusal(store, &line, err);
 }

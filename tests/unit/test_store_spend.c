@@ -1,6 +1,8 @@
 #include "test_store_fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <time.h>
 
 static const struct caller who = { .uid = 1000, .pid = 42, .program = "cat \"x\"" };
 static const struct store_month unknown = { 0 };
@@ -467,6 +469,57 @@ static void any_number_of_refusals_may_stand_before_a_paid_line(void **state)
     assert_true(st.st_size > (off_t)MANY * MIB);
 }
 
+/* What the refusing thread works on. */
+struct refusal {
+    struct store *store;
+    int r;
+};
+
+static void *refuse(void *closure)
+{
+    struct refusal *refusal = closure;
+    struct digest one = digest_no(0xcd);
+    struct err err = { 0 };
+
+    refusal->r = store_audit_denied(refusal->store, &one, &who, "it only looks", &err);
+    return NULL;
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* Else it would stand behind a torn line, and go with it. */
+static void a_refusal_waits_while_another_process_has_the_file(void **state)
+{
+    enum { LOOKS = 20 };
+    const struct timespec step = { .tv_nsec = 5 * 1000 * 1000 };
+    struct fixture *fixture = *state;
+    struct refusal refusal = { .store = fixture->store, .r = -1 };
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    pthread_t thread;
+    char path[160];
+    int fd;
+
+    audit_path(fixture, path, sizeof path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+    assert_int_equal(write(fd, "{\"seq\":1", 8), 8);
+    assert_int_equal(pthread_create(&thread, NULL, refuse, &refusal), 0);
+    for (int i = 0; i < LOOKS && size_of(path) == 8; i++)
+        (void)nanosleep(&step, NULL); /* nothing happens, so there is nothing to wait for */
+    assert_int_equal(ftruncate(fd, 0), 0);
+    (void)close(fd); /* with its lock */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(refusal.r, 0);
+    assert_int_equal(count(audit(fixture), "\"operation\":\"denied\""), 1);
+}
+
 static void more_lines_than_a_page_are_all_written(void **state)
 {
     struct fixture *fixture = *state;
@@ -513,6 +566,7 @@ int main(void)
         STORE_TEST(an_audit_that_was_moved_away_begins_anew),
         STORE_TEST(an_audit_that_was_renamed_is_left_and_a_new_one_begun),
         STORE_TEST(a_torn_line_that_a_refusal_followed_is_written_again),
+        STORE_TEST(a_refusal_waits_while_another_process_has_the_file),
         STORE_TEST(any_number_of_refusals_may_stand_before_a_paid_line),
         STORE_TEST(more_lines_than_a_page_are_all_written),
         STORE_TEST(a_refusal_is_a_line_without_a_number),
