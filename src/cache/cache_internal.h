@@ -228,6 +228,9 @@ void cache_refused(struct cache *cache, const struct err *err);
 /* Adds to one of the counters in cache->health. */
 void cache_count(struct cache *cache, int64_t *counter, int64_t n);
 
+/* Bytes that are taken of a sample whose metadata says `size`, which may be wrong; a body may be without end. */
+int64_t cache_sample_most(int64_t size);
+
 /* Metadata with a wrong size gets that of the bytes, which have the right digest. */
 CHECKED int cache_correct_size(struct cache *cache, const struct store_sample *known, int64_t size, struct err *err);
 

@@ -12,16 +12,28 @@
 struct intake {
     struct store_writer *writer;
     int64_t n_bytes;
+    int64_t most_bytes;
 };
 
-#define CACHE_SAMPLE_MAX (4 * GIB) /* bytes; the digest decides what is right, this what is too much */
+#define CACHE_SAMPLE_MAX (4 * GIB)    /* bytes; the digest decides what is right, this what is too much */
+#define CACHE_SAMPLE_SLACK (64 * MIB) /* more than its metadata says, or twice as much: what is still waited for */
+
+int64_t cache_sample_most(int64_t size)
+{
+    int64_t most = CACHE_SAMPLE_MAX;
+
+    if (size < 0 || size >= CACHE_SAMPLE_MAX / 2)
+        return most;
+    most = size > CACHE_SAMPLE_SLACK ? 2 * size : size + CACHE_SAMPLE_SLACK;
+    return most < CACHE_SAMPLE_MAX ? most : CACHE_SAMPLE_MAX;
+}
 
 static int take(void *closure, const void *data, size_t n, struct err *err)
 {
     struct intake *intake = closure;
 
-    if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > CACHE_SAMPLE_MAX)
-        return err_set(err, EFBIG, "more than %lld bytes", (long long)CACHE_SAMPLE_MAX);
+    if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > intake->most_bytes)
+        return err_set(err, EFBIG, "more than %lld bytes", (long long)intake->most_bytes);
     CRASH_POINT(DOWNLOAD_ARRIVING);
     return store_writer_write(intake->writer, data, n, err);
 }
@@ -52,7 +64,7 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
                           int64_t spend_row, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
-    struct intake intake = { .n_bytes = 0 };
+    struct intake intake = { .most_bytes = cache_sample_most(known->sample.size_bytes) };
     struct cache_spent spent = { .cost = COST_DOWNLOADS };
     int r = store_writer_begin(cache->store, digest, &writer, err);
 

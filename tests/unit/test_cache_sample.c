@@ -83,6 +83,17 @@ static void the_digest_decides_and_a_wrong_size_is_corrected(void **state)
     bench_down(&bench);
 }
 
+static void a_body_is_bounded_by_what_its_metadata_says(void **state)
+{
+    (void)state;
+    assert_int_equal(cache_sample_most(1), 1 + 64 * MIB);
+    assert_int_equal(cache_sample_most(64 * MIB), 128 * MIB);
+    assert_int_equal(cache_sample_most(1 * GIB), 2 * GIB);
+    assert_int_equal(cache_sample_most(3 * GIB), 4 * GIB);
+    assert_int_equal(cache_sample_most(INT64_MAX), 4 * GIB);
+    assert_int_equal(cache_sample_most(-1), 4 * GIB); /* it is not known */
+}
+
 static void bad_bytes_are_bought_twice_at_most(void **state)
 {
     const struct script_step steps[] = {
@@ -227,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_sample_is_downloaded_once),
         cmocka_unit_test(other_bytes_are_refused_and_not_kept),
         cmocka_unit_test(the_digest_decides_and_a_wrong_size_is_corrected),
+        cmocka_unit_test(a_body_is_bounded_by_what_its_metadata_says),
         cmocka_unit_test(bad_bytes_are_bought_twice_at_most),
         cmocka_unit_test(a_sample_that_cannot_be_delivered_is_asked_for_once),
         cmocka_unit_test(what_the_service_does_not_know_is_remembered),
