@@ -59,19 +59,25 @@ int cache_correct_size(struct cache *cache, const struct store_sample *known, in
     return store_sample_put(cache->store, &sample, 1, err);
 }
 
-/* Straight into a sealed object. */
+/* Straight into a sealed object, whose room is reserved before the money is spent. */
 static int download_bytes(struct cache *cache, const struct digest *digest, const struct store_sample *known,
-                          int64_t spend_row, struct err *err)
+                          const struct store_spend *spend, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
+    int64_t spend_row = 0;
     struct intake intake = { .most_bytes = cache_sample_most(known->sample.size_bytes) };
     struct cache_spent spent = { .cost = COST_DOWNLOADS };
     int r = store_writer_begin(cache->store, digest, &writer, err);
 
+    if (r == 0 && known->sample.size_bytes > 0)
+        r = store_writer_reserve(writer, known->sample.size_bytes, err);
+    if (r == 0)
+        r = cache_spend_begin(cache, spend, &spend_row, err);
+    if (r < 0)
+        return r;
     CRASH_POINT(DOWNLOAD_BEGUN);
     intake.writer = writer;
-    if (r == 0)
-        r = cache_note(cache, api_download(cache->api, digest, take, &intake, &spent.was_sent, err), err);
+    r = cache_note(cache, api_download(cache->api, digest, take, &intake, &spent.was_sent, err), err);
     spent.outcome = r;
     CRASH_POINT(DOWNLOAD_ARRIVED);
     if (r == 0)
@@ -92,6 +98,15 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
     return 0;
 }
 
+static int download_archive(struct cache *cache, const struct digest *digest, const struct store_spend *spend,
+                            struct err *err)
+{
+    int64_t row = 0;
+    int r = cache_spend_begin(cache, spend, &row, err);
+
+    return r < 0 ? r : cache_download_one(cache, digest, row, err);
+}
+
 static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known,
                     const struct caller *who, struct err *err)
 {
@@ -101,16 +116,13 @@ static int download(struct cache *cache, const struct digest *digest, const stru
                                        .name = "",
                                        .digest = digest,
                                        .who = who };
-    int64_t row = 0;
     int64_t size = known->sample.size_bytes > 0 ? known->sample.size_bytes : 0;
     int r = cache_room_take(cache, size, err); /* before the money is spent */
 
     if (r < 0)
         return r;
-    r = cache_spend_begin(cache, &spend, &row, err);
-    if (r == 0)
-        r = cache->config.is_zip_transport ? cache_download_one(cache, digest, row, err)
-                                           : download_bytes(cache, digest, known, row, err);
+    r = cache->config.is_zip_transport ? download_archive(cache, digest, &spend, err)
+                                       : download_bytes(cache, digest, known, &spend, err);
     cache_room_give(cache, size);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);

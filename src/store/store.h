@@ -111,6 +111,10 @@ void store_object_drop_damaged(struct store *store, const struct digest *digest)
 struct store_writer;
 CHECKED int store_writer_begin(struct store *store, const struct digest *digest, struct store_writer **ret_writer,
                                struct err *err);
+
+/* Has room for `n_bytes` in all, before anything is paid for them; fewer or more may come. ENOSPC, ENOMEM. */
+CHECKED int store_writer_reserve(struct store_writer *writer, int64_t n_bytes, struct err *err);
+
 CHECKED int store_writer_write(struct store_writer *writer, const void *data, size_t n, struct err *err);
 
 /* Compares the digest (EBADMSG when the bytes are others), syncs, renames, syncs the directory. Frees the writer in any

@@ -56,6 +56,9 @@ struct store_place {
     /* A new, empty blob, not visible before it is published. */
     int (*begin)(struct store *store, const struct store_ref *ref, struct store_blob *ret_blob, struct err *err);
 
+    /* Has room for `n` bytes; what was not needed is given back when it is published. ENOSPC, ENOMEM. */
+    int (*reserve)(const struct store_blob *blob, int64_t n, struct err *err);
+
     /* Makes it durable, as far as the place is, and visible; one that was there is replaced. Counts. */
     int (*publish)(struct store *store, const struct store_ref *ref, struct store_blob *blob,
                    const struct store_facts *times, struct err *err);

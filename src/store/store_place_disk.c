@@ -183,6 +183,24 @@ static void write_back_behind(int fd, int64_t from, int64_t to)
         (void)sync_file_range(fd, begun, whole - begun, SYNC_FILE_RANGE_WRITE); /* else the sync does it */
 }
 
+/* A filesystem that cannot reserve says so when it is written. */
+CHECKED static int disk_reserve(const struct store_blob *blob, int64_t n, struct err *err)
+{
+    int r = n > 0 ? fallocate(blob->fd, FALLOC_FL_KEEP_SIZE, 0, n) : 0;
+
+    return r < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? err_sys(err, "room for %lld bytes", (long long)n) : 0;
+}
+
+/* Blocks behind the end, when there were fewer bytes than was said: nobody would count them. */
+CHECKED static int give_rest_back(const struct store_blob *blob, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(blob->fd, &st) < 0 || ftruncate(blob->fd, st.st_size) < 0)
+        return err_sys(err, "give back what was not needed");
+    return 0;
+}
+
 CHECKED static int disk_write(const struct store_blob *blob, const void *data, size_t n, int64_t offset,
                               struct err *err)
 {
@@ -238,8 +256,10 @@ CHECKED static int disk_publish(struct store *store, const struct store_ref *ref
     struct name name = name_of(ref);
     cleanup_(closep) int outer_fd = -1;
     cleanup_(closep) int inner_fd = -1;
-    int r = 0;
+    int r = give_rest_back(blob, err);
 
+    if (r < 0)
+        return r;
     if (futimens(blob->fd, stamps) < 0 || fdatasync(blob->fd) < 0)
         return err_sys(err, "sync the %s", store_object_noun(ref->shelf));
     CRASH_POINT(COMMIT_SYNCED);
@@ -402,6 +422,7 @@ size_t store_place_disk_damaged(struct store *store, const struct digest *digest
 const struct store_place store_place_disk = {
     .open = disk_open,
     .begin = disk_begin,
+    .reserve = disk_reserve,
     .publish = disk_publish,
     .close = disk_close,
     .read = disk_read,

@@ -141,22 +141,36 @@ CHECKED static int memory_read(const struct store_blob *blob, void *to, size_t n
     return 0;
 }
 
+CHECKED static int grow(struct store_memory *memory, size_t room, struct err *err)
+{
+    uint8_t *grown = realloc(memory->bytes, room);
+
+    if (!grown)
+        return err_set(err, ENOMEM, "no memory for a sample");
+    memory->bytes = grown;
+    memory->room = room;
+    return 0;
+}
+
+CHECKED static int memory_reserve(const struct store_blob *blob, int64_t n, struct err *err)
+{
+    return (uint64_t)n > blob->memory->room ? grow(blob->memory, (size_t)n, err) : 0;
+}
+
 CHECKED static int memory_write(const struct store_blob *blob, const void *data, size_t n, int64_t offset,
                                 struct err *err)
 {
     struct store_memory *memory = blob->memory;
     size_t end = (size_t)offset + n;
     size_t room = memory->room ? memory->room : FIRST_BYTES;
-    uint8_t *grown;
 
     while (room < end)
         room *= 2; /* an object has at most SEAL_PLAIN_MAX bytes: far from overflow */
     if (room > memory->room) {
-        grown = realloc(memory->bytes, room);
-        if (!grown)
-            return err_set(err, ENOMEM, "no memory for a sample");
-        memory->bytes = grown;
-        memory->room = room;
+        int r = grow(memory, room, err);
+
+        if (r < 0)
+            return r;
     }
     if ((size_t)offset > memory->n)
         memset(memory->bytes + memory->n, 0, (size_t)offset - memory->n); /* the header comes last */
@@ -253,6 +267,7 @@ void store_place_memory_done(struct store *store)
 const struct store_place store_place_memory = {
     .open = memory_open,
     .begin = memory_begin,
+    .reserve = memory_reserve,
     .publish = memory_publish,
     .close = memory_close,
     .read = memory_read,

@@ -47,6 +47,14 @@ int store_writer_begin_on(struct store *store, enum store_shelf shelf, const str
     return 0;
 }
 
+int store_writer_reserve(struct store_writer *writer, int64_t n_bytes, struct err *err)
+{
+    bool is_plain = writer->ref.kind == STORE_PLAIN;
+    int64_t n = is_plain ? n_bytes : store_seal_file_bytes(n_bytes);
+
+    return row_of(writer)->place->reserve(&writer->blob, n, err);
+}
+
 CHECKED static int write_chunk(struct store_writer *writer, bool is_last, struct err *err)
 {
     int r = row_of(writer)->form->write_chunk(writer, is_last, err);

@@ -87,6 +87,11 @@ WRAP(int, ftruncate, (int fd, off_t n))
     return fault_fails(FAULT_WRITE, fd) ? -1 : __real_ftruncate(fd, n);
 }
 
+WRAP(int, fallocate, (int fd, int mode, off_t offset, off_t n))
+{
+    return fault_fails(FAULT_WRITE, fd) ? -1 : __real_fallocate(fd, mode, offset, n);
+}
+
 WRAP(int, fsync, (int fd))
 {
     return fault_fails(FAULT_SYNC, fd) ? -1 : __real_fsync(fd);

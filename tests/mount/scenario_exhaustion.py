@@ -48,7 +48,7 @@ class Small:
 
     def __init__(self, place: Path, size: str) -> None:
         self.place = place
-        place.mkdir(mode=0o700)
+        place.mkdir(mode=0o700, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", place], check=True)
 
     def __enter__(self) -> Small:
@@ -85,6 +85,23 @@ def a_cache_without_room_is_enospc_before_anything_is_paid(bench: Bench) -> None
         assert is_right(bench, "big1")
         Ledger(bench, PLENTY).agree("with room again")
         bench.unmount()
+
+
+@claim_of_root(prepare=bigs, options=PAID, is_bounded=True)
+def a_download_that_has_begun_has_its_room(bench: Bench) -> None:
+    """Else it would be paid for a second time."""
+    for number, options in enumerate(([], ["cache=plain"])):
+        with Small(bench.cache, "8M") as disk:
+            bench.options += options
+            bench.mount()
+            stall = bench.proxy.fail("download", Stall(), times=1)
+            reader = bench.start("sha256sum", bench.sample(f"big{number}"))
+            assert stall.arrived.wait(JOB_MAX_S)
+            disk.fill()
+            stall.release()
+            same(reader.communicate(timeout=JOB_MAX_S)[0].split()[0].decode(), bench.zoo[f"big{number}"].sha256)
+            bench.unmount()
+    same(bench.proxy.paid(), [bench.zoo[f"big{number}"].sha256 for number in range(2)])
 
 
 @claim_of_root(prepare=bigs, options=PAID, is_bounded=True, trouble=TROUBLE)
