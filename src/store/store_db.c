@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "store/store.h"
+#include "store/store_fault.h"
 #include "store/store_files.h"
 #include "store/store_schema.h"
 #include "util/cleanup.h"
@@ -72,7 +73,7 @@ CHECKED static int open_and_migrate(struct store_db *db, const char *path, struc
     r = make_file(path, err);
     if (r < 0)
         return r;
-    if (sqlite3_open_v2(path, &db->sqlite, flags, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(path, &db->sqlite, flags, store_fault_vfs()) != SQLITE_OK)
         return store_db_fail(db, err, "open");
     (void)sqlite3_busy_timeout(db->sqlite, STORE_DB_BUSY_MS); /* fails on an invalid handle only */
     r = store_db_exec(db, settings, "settings", err);

@@ -3,7 +3,8 @@
  *
  * A step is a row of FAULT_POINTS and one CRASH_POINT() in the code: there the process may end as if it were killed.
  * A call is a row of FAULT_CALLS; the linker leads calls of our own code through fault_calls.c, those of libraries go
- * where they always went. In every other build nothing of this is compiled, and the names are only checked.
+ * where they always went, and those of SQLite have a layer (store_fault.c). In every other build nothing of this is
+ * compiled, and the names are only checked.
  *
  * Which one, and when, is said from outside, while the program runs: the environment variable MQFS_FAULTS names a file
  * of one struct fault_slot for each row, in this order. tests/mount/faults.py writes it.
@@ -62,7 +63,10 @@
     ROW(RENAME)  /* renameat(2), linkat(2) */                                                                          \
     ROW(REMOVE)  /* unlinkat(2) */                                                                                     \
     ROW(MAKE)    /* mkdir(2), mkdirat(2) */                                                                            \
-    ROW(THREAD)  /* pthread_create(3) */
+    ROW(THREAD)  /* pthread_create(3) */                                                                               \
+    ROW(DB_READ)                                                                                                       \
+    ROW(DB_WRITE)                                                                                                      \
+    ROW(DB_SYNC) /* what SQLite does with the files of the state (src/store/store_fault.c) */
 /* clang-format on */
 
 #define FAULT_ENUMERATOR(name) FAULT_##name,

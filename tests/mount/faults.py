@@ -7,6 +7,7 @@ import mmap
 import re
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import harness
@@ -15,6 +16,8 @@ from harness import SKIP, Bench, malqueryfs
 HEADER = Path(__file__).parents[2] / "src" / "util" / "fault.h"
 STATUS = 86  # FAULT_STATUS
 SLOT = struct.Struct("=iii")  # struct fault_slot
+NTH_MAX = 150  # failures that one operation is tried with
+REFUSALS = {"EIO", "ENOMEM", "ENOSPC", "EMFILE", "EREMOTEIO", "ENODATA"}
 
 
 def rows(table: str) -> list[str]:
@@ -51,6 +54,30 @@ class Faults:
 
     def _put(self, name: str, *values: int) -> None:
         SLOT.pack_into(self._page, self._slots[name], *values)
+
+
+def lives(bench: Bench) -> None:
+    bench.run("ls -l . samples && cat status budget metrics events")
+
+
+def every_failure(bench: Bench, fault: str, code: int, act: Callable[[int], str | None]) -> int:
+    """`act` with its first call failing, then its second, and so on until none fails any more. Returns how many did."""
+    faults = Faults(bench)
+    bench.mount()
+    for nth in range(NTH_MAX):
+        faults.arm(fault, skip=nth, code=code)
+        failed = act(nth)
+        has_fired = faults.fired(fault)
+        faults.disarm(fault)
+        assert bench.program.is_running(), f"{fault} {nth}: the mount died"
+        assert failed is None or (has_fired and failed in REFUSALS), f"{fault} {nth}: {failed}"
+        if not has_fired and failed is None:
+            break
+    else:
+        raise AssertionError(f"{fault}: fails for ever")
+    lives(bench)
+    assert "\n\n" not in (bench.logs / "malqueryfs.log").read_text(), "an empty line in the log"
+    return nth
 
 
 def main() -> None:

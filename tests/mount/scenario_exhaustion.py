@@ -8,9 +8,9 @@ import os
 import resource
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
-from faults import Faults, main
+from disk import Small
+from faults import Faults, every_failure, lives, main
 from harness import (ELF_FILES, JOB_MAX_S, START_MAX_S, Bench, Program, claim, claim_of_root, errno_of, malqueryfs,
                      mount_flags, read_error, same, until)
 from ledger import Ledger
@@ -21,8 +21,6 @@ N_BIG = 150
 SIZE = 150_000
 PAID = ["budget=500:500", "reserve=0"]
 PLENTY = {"downloads": 500, "hunts": 500}
-NTH_MAX = N_BIG  # failures that one operation is tried with
-REFUSALS = {"EIO", "ENOMEM", "ENOSPC", "EMFILE", "EREMOTEIO", "ENODATA"}
 TROUBLE = r"level=err .*(No space left|disk is full|disk I/O|Input/output|memory|ENOMEM|EIO|ENOSPC|EMFILE)"
 
 
@@ -37,37 +35,6 @@ def events(bench: Bench, word: str) -> list[dict]:
 
 def is_right(bench: Bench, name: str) -> bool:
     return bench.sample(name).read_bytes() == bench.zoo[name].content
-
-
-def lives(bench: Bench) -> None:
-    bench.run("ls -l . samples && cat status budget metrics events")
-
-
-class Small:
-    """A disk of its own for a directory; only root can mount one."""
-
-    def __init__(self, place: Path, size: str) -> None:
-        self.place = place
-        place.mkdir(mode=0o700, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", place], check=True)
-
-    def __enter__(self) -> Small:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "-l", self.place], check=False)
-
-    def fill(self) -> None:
-        with (self.place / "filler").open("wb", buffering=0) as filler:
-            block = 1 << 16
-            while block:
-                try:
-                    filler.write(bytes(block))
-                except OSError:
-                    block >>= 1
-
-    def clear(self) -> None:
-        (self.place / "filler").unlink()
 
 
 @claim_of_root(prepare=bigs, options=PAID, is_bounded=True)
@@ -190,26 +157,6 @@ def without_threads_a_mount_says_so_in_one_line(bench: Bench) -> None:
     assert skip > 3, f"{skip} threads"
     said = [line for line in (bench.logs / "malqueryfs.log").read_text().splitlines() if not line.startswith("level=info")]
     same(len(said), skip, f"lines: {said}")
-
-
-def every_failure(bench: Bench, fault: str, code: int, act: Callable[[int], str | None]) -> int:
-    """`act` with its first call failing, then its second, and so on until none fails any more. Returns how many did."""
-    faults = Faults(bench)
-    bench.mount()
-    for nth in range(NTH_MAX):
-        faults.arm(fault, skip=nth, code=code)
-        failed = act(nth)
-        has_fired = faults.fired(fault)
-        faults.disarm(fault)
-        assert bench.program.is_running(), f"{fault} {nth}: the mount died"
-        assert failed is None or (has_fired and failed in REFUSALS), f"{fault} {nth}: {failed}"
-        if not has_fired and failed is None:
-            break
-    else:
-        raise AssertionError(f"{fault}: fails for ever")
-    lives(bench)
-    assert "\n\n" not in (bench.logs / "malqueryfs.log").read_text(), "an empty line in the log"
-    return nth
 
 
 def reading(bench: Bench) -> Callable[[int], str | None]:
