@@ -233,7 +233,7 @@ class Bench:
         kept = {name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ}
         for name in SANITIZERS:
             kept[name] = f"{kept.get(name, '')}:log_path={self.logs}/sanitizer".lstrip(":")
-        kept["MQFS_REPORTS"] = str(self.logs)  # what is confined may write its report there, too
+        kept["MQFS_REPORTS"] = os.environ.get("MQFS_REPORTS", str(self.logs))  # what is confined may write its report there, too
         places = {name: str(self.home / place) for name, place in HOME_PLACES.items()}
         for place in places.values():
             Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
