@@ -16,6 +16,7 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
     if (!cache)
         return err_set(err, ENOMEM, "no memory for the cache");
     cache->config = *config;
+    cache_tune(cache, config->reserve_percent, config->yara_check);
     cache->api = config->api;
     cache->store = config->store;
     cache->health.reach = config->is_offline ? CACHE_OFFLINE : CACHE_UNTRIED;
@@ -25,6 +26,12 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
     cond_init(&cache->changed);
     *ret_cache = cache;
     return 0;
+}
+
+void cache_tune(struct cache *cache, int reserve_percent, bool yara_check)
+{
+    atomic_store(&cache->reserve_percent, reserve_percent);
+    atomic_store(&cache->yara_check, yara_check);
 }
 
 int cache_start(struct cache *cache, struct err *err)

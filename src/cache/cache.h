@@ -52,6 +52,9 @@ struct cache;
 
 CHECKED int cache_new(const struct cache_config *config, struct cache **ret_cache, struct err *err);
 
+/* What may change at any moment, from any thread: reserve_percent and yara_check of struct cache_config. */
+void cache_tune(struct cache *cache, int reserve_percent, bool yara_check);
+
 /* Starts the poller. Submissions that were under way when the last process died become `failed`: nobody knows. */
 CHECKED int cache_start(struct cache *cache, struct err *err);
 

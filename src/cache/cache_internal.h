@@ -182,6 +182,8 @@ struct cache {
     struct store *store;
     atomic_bool cancelled;
     volatile bool stop_waiting; /* for store_digest_lock() */
+    atomic_int reserve_percent; /* as of the last cache_tune() */
+    atomic_bool yara_check;     /* likewise */
 
     struct lock lock;    /* rank LOCK_CACHE; guards what follows */
     struct cond changed; /* with `changes` and `stopping` */

@@ -80,7 +80,7 @@ static int read_hunt(struct cache *cache, struct submission *sub, struct err *er
 {
     int r = input_rule_options(buf_text(&sub->text), sub->text.n, &sub->options, err);
 
-    return r < 0 ? r : input_rule_check(buf_text(&sub->text), sub->text.n, cache->config.yara_check, err);
+    return r < 0 ? r : input_rule_check(buf_text(&sub->text), sub->text.n, atomic_load(&cache->yara_check), err);
 }
 
 static int send_hunt(struct cache *cache, struct submission *sub, struct request_id *ret_id, bool *ret_sent,

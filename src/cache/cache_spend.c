@@ -31,7 +31,7 @@ static struct store_month month_of(struct cache *cache, enum cost cost)
         month.limit = is_hunts ? quotas->hunt_limit : quotas->download_limit;
         month.used = is_hunts ? quotas->hunt_count : quotas->download_count;
         month.seen = cache->quotas_seen;
-        month.reserve = month.limit > 0 ? reserve_of(month.limit, cache->config.reserve_percent) : 0;
+        month.reserve = month.limit > 0 ? reserve_of(month.limit, atomic_load(&cache->reserve_percent)) : 0;
     }
     lock_release(&cache->lock);
     return month;
@@ -59,7 +59,7 @@ static int refuse_month(struct cache *cache, const struct store_spend *spend, co
         return err_set(err, EDQUOT,
                        "%lld %s, and of the %lld that the month's quota leaves %lld are kept (-o reserve=%d)",
                        (long long)spend->n, cost_noun(spend->cost, spend->n), (long long)left,
-                       (long long)month->reserve, cache->config.reserve_percent);
+                       (long long)month->reserve, atomic_load(&cache->reserve_percent));
     return err_set(err, EDQUOT, "%lld %s, and %lld of the month's quota of %lld are left until %s", (long long)spend->n,
                    cost_noun(spend->cost, spend->n), (long long)left, (long long)month->limit, quotas.refresh_time);
 }

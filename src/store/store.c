@@ -145,8 +145,7 @@ int store_open(const struct store_config *config, bool is_alone, struct store **
         store->audit_fd = store->in_use_fd = -1;
     lock_init(&store->audit, LOCK_STORE_AUDIT);
     store->kind = config->kind;
-    store->cache_bytes = config->cache_bytes;
-    store->memory_bytes = config->memory_bytes;
+    store_limit(store, config->cache_bytes, config->memory_bytes);
     lock_init(&store->db.lock, LOCK_STORE);
     lock_init(&store->files, LOCK_STORE_FILES);
 

@@ -54,6 +54,10 @@ struct store; /* one profile, shared by all threads */
 /* Opens or makes both directories, migrates the database, reads or makes the key (0600; other modes are EACCES). A
  * cache that was sealed with another key, or whose key is gone, is EINVAL. EBUSY: its key is being changed. */
 CHECKED int store_new(const struct store_config *config, struct store **ret_store, struct err *err);
+
+/* Other limits from now on: cache_bytes and memory_bytes of struct store_config. What is too much goes when the next
+ * object comes. */
+void store_limit(struct store *store, int64_t cache_bytes, int64_t memory_bytes);
 void store_free(struct store *store);
 DEFINE_CLEANUP(struct store *, store_free)
 

@@ -41,10 +41,10 @@ struct store {
     int tmp_fd;
     int locks_fd;
     int damaged_fd;
-    int in_use_fd;        /* locked: a key is not changed while its cache is open */
-    enum store_kind kind; /* of what is new */
-    int64_t cache_bytes;  /* limits; 0 none */
-    int64_t memory_bytes;
+    int in_use_fd;               /* locked: a key is not changed while its cache is open */
+    enum store_kind kind;        /* of what is new */
+    _Atomic int64_t cache_bytes; /* limits; 0 none */
+    _Atomic int64_t memory_bytes;
     struct secret *keys[STORE_KEYS_MAX]; /* those that open what is on disk, SEAL_KEY_BYTES each; NULL at the end */
     const struct secret *seal_key;       /* the one of them that seals what is new there */
     struct secret *memory_key;           /* of objects in memory; nobody else ever has it */

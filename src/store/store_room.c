@@ -18,6 +18,12 @@
 
 enum { PERCENT = 100, CANDIDATES_FIRST = 256, TAKE_TRIES = 5, NS_PER_MS = 1000 * 1000 };
 
+void store_limit(struct store *store, int64_t cache_bytes, int64_t memory_bytes)
+{
+    store->cache_bytes = cache_bytes;
+    store->memory_bytes = memory_bytes;
+}
+
 /* ---- counting ---- */
 
 /* The lock file of the cache has the time of its last change, by whichever process. */

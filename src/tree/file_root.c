@@ -130,6 +130,11 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
     return buf_check(text, err, "status");
 }
 
+int tree_status(struct tree *tree, struct buf *text, struct err *err)
+{
+    return render_status(tree, NULL, text, NULL, err);
+}
+
 const struct node_ops file_quotas = { .render = render_quotas };
 const struct node_ops file_quotas_json = { .render = render_quotas_json };
 const struct node_ops file_status = { .render = render_status };

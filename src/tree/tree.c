@@ -21,8 +21,17 @@ int tree_new(const struct tree_config *config, struct tree **ret_tree, struct er
     lock_init(&tree->lock, LOCK_TREE);
     list_init(&tree->spools);
     list_init(&tree->handles);
+    tree_tune(tree, config->deny, config->resubmit);
     *ret_tree = tree;
     return 0;
+}
+
+void tree_tune(struct tree *tree, const char *deny, bool resubmit)
+{
+    atomic_store(&tree->resubmit, resubmit);
+    lock_acquire(&tree->lock);
+    tree->has_deny = deny && text_copy(tree->deny, sizeof tree->deny, deny);
+    lock_release(&tree->lock);
 }
 
 bool need_equal(const struct need *a, const struct need *b)

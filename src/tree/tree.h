@@ -27,7 +27,7 @@
 #include "util/err.h"
 
 enum { TREE_NEED = 100 }; /* no outcome of another layer, so that none passes for a need by mistake */
-enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100 };
+enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100, TREE_DENY_MAX = 1023 };
 
 struct cache;
 struct helper;
@@ -39,8 +39,9 @@ struct tree_config {
     const char *confined;        /* for `status`; NULL, or borrowed, and filled before the first call */
     bool resubmit;               /* a changed rule is sent at close, not kept as a draft */
     struct store_zip_config zip; /* of zips/; the password is borrowed */
-    const char *deny;            /* programs that download nothing, "a:b", more than the built-in ones; a list that is
-                                    empty or begins with a colon replaces them. NULL: none more. Borrowed */
+    const char
+        *deny; /* programs that download nothing, "a:b", more than the built-in ones; a list that is
+                  empty or begins with a colon replaces them. NULL: none more. Copied; at most TREE_DENY_MAX bytes */
 };
 
 struct tree;
@@ -84,6 +85,9 @@ struct tree_open {
 };
 
 CHECKED int tree_new(const struct tree_config *config, struct tree **ret_tree, struct err *err);
+
+/* What may change at any moment, from any thread: `deny` and `resubmit` of struct tree_config. */
+void tree_tune(struct tree *tree, const char *deny, bool resubmit);
 void tree_free(struct tree *tree);
 DEFINE_CLEANUP(struct tree *, tree_free)
 
@@ -196,5 +200,8 @@ void tree_cancel(struct tree *tree);
 /* The whole tree in words: a line "path<TAB>what it is" for each row of the table. Needs no mount. */
 struct buf;
 void tree_describe(struct buf *text);
+
+/* What the file `status` says. */
+CHECKED int tree_status(struct tree *tree, struct buf *text, struct err *err);
 
 bool need_equal(const struct need *a, const struct need *b);

@@ -47,7 +47,7 @@ static enum store_entry_state next_state(const struct tree *tree, const struct s
 {
     bool under_way = entry->state == STORE_ENTRY_SUBMITTED || entry->state == STORE_ENTRY_SUBMITTING ||
                      entry->state == STORE_ENTRY_QUEUED;
-    bool sends_changes = tree->config.resubmit || user_dirs[entry->dir].is_free;
+    bool sends_changes = atomic_load(&tree->resubmit) || user_dirs[entry->dir].is_free;
 
     if (is_sent)
         return STORE_ENTRY_SUBMITTED;

@@ -65,13 +65,26 @@ static bool is_looking(const char *deny, const char *program)
     return is_listed(deny, program);
 }
 
+/* As of now; false: the user has said nothing. ret_deny has TREE_DENY_MAX + 1 bytes. */
+static bool current_deny(struct tree *tree, char *ret_deny)
+{
+    bool has_deny;
+
+    lock_acquire(&tree->lock);
+    has_deny = tree->has_deny && text_copy(ret_deny, TREE_DENY_MAX + 1, tree->deny);
+    lock_release(&tree->lock);
+    return has_deny;
+}
+
 int deny_sample(struct tree *tree, const struct digest *digest, int flags, const struct caller *who, struct err *err)
 {
     char comm[CALLER_PROGRAM_MAX + 1];
+    char listed[TREE_DENY_MAX + 1];
+    const char *deny = current_deny(tree, listed) ? listed : NULL;
     const char *why = NULL;
 
     process_comm(who->pid, comm, sizeof comm);
-    if (is_looking(tree->config.deny, who->program) || is_looking(tree->config.deny, comm))
+    if (is_looking(deny, who->program) || is_looking(deny, comm))
         why = "this program opens files only to look (-o deny=)";
     else if (flags & O_NOATIME) /* what file managers use to look into every file of a folder */
         why = "it is opened with O_NOATIME, as by a program that only looks";

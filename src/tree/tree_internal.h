@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 #include "store/store.h"
 #include "tree/tree.h"
@@ -185,7 +187,10 @@ struct tree {
     struct cache *cache;
     struct store *store;
     int64_t started_s;
-    struct lock lock; /* rank LOCK_TREE; guards what follows */
+    atomic_bool resubmit; /* as of the last tree_tune() */
+    struct lock lock;     /* rank LOCK_TREE; guards what follows */
+    bool has_deny;        /* likewise */
+    char deny[TREE_DENY_MAX + 1];
     struct map nodes; /* by inode number */
     struct list spools;
     size_t n_spools;

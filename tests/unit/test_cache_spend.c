@@ -53,13 +53,13 @@ static void the_last_part_of_the_month_is_kept_rounded_up(void **state)
 
     (void)state;
     bench_up(&bench, steps, ARRAY_SIZE(steps));
-    bench.cache->config.reserve_percent = 10; /* of 15: 2 */
-    bench.cache->quotas.tried_s = 0;          /* never asked */
+    cache_tune(bench.cache, 10, true); /* of 15: 2 */
+    bench.cache->quotas.tried_s = 0;   /* never asked */
     assert_int_equal(begin(&bench, NULL, &row, &err), 0);
     end_as(&bench, row, 0, true);
     bench.cache->quotas.tried_s = clock_now_s(); /* not asked again: ours is counted to it */
     bench.cache->quotas.asked_s = clock_now_s();
-    bench.cache->config.reserve_percent = 14; /* 3 */
+    cache_tune(bench.cache, 14, true); /* 3 */
     assert_int_equal(begin(&bench, NULL, &row, &err), -EDQUOT);
     assert_non_null(strstr(err.text, "are kept (-o reserve=14)"));
     bench_down(&bench);
