@@ -16,7 +16,7 @@
 #include "util/buf.h"
 #include "util/secret.h"
 
-enum { CONFIG_TEXT_MAX = 1024 };
+enum { CONFIG_TEXT_MAX = 1024, CONFIG_OPTIONS_MAX = 64 };
 
 /* Exit codes, documented in malqueryfs(1). */
 enum exit_code {
@@ -29,16 +29,36 @@ enum exit_code {
     EXIT_STATE = 7,
 };
 
+/* Where a value is from. */
+enum config_from {
+    FROM_DEFAULT,
+    FROM_FILE,
+    FROM_CREDENTIALS, /* systemd's LoadCredential */
+    FROM_ENVIRONMENT,
+    FROM_COMMAND_LINE,
+};
+
+struct config_origin {
+    enum config_from from;
+    int line;             /* of the file */
+    const char *variable; /* of the environment; a constant */
+};
+
 struct config {
     /* command line */
     bool foreground;
     bool debug;
     bool check;
     bool rotate_key;
-    bool help;
+    bool dump_config;
     bool version;
     bool dump_options;
     bool dump_tree;
+    bool is_mount_helper; /* called by mount(8): its exit codes, and the system's places when root mounts for all */
+    bool is_sloppy;       /* unknown words of -o are passed over */
+    bool is_fake;         /* everything but the mount */
+    bool has_source;      /* what is mounted was named before the mountpoint */
+    char help[32];        /* the topic, "topics" for what there are; "": no help is wanted */
     char local_dir[PATH_MAX];
     char mountpoint[PATH_MAX];
     char kernel_options[CONFIG_TEXT_MAX]; /* for libfuse, comma separated */
@@ -49,8 +69,11 @@ struct config {
     char member_cid[CONFIG_TEXT_MAX];
     char profile[CONFIG_TEXT_MAX];
     char config_file[PATH_MAX];
-    char state_dir[PATH_MAX];
+    char state_dir[PATH_MAX]; /* as it was said; "": the usual place */
     char cache_dir[PATH_MAX];
+    char setuid[CONFIG_TEXT_MAX]; /* a user's name or number; "": stay who we are */
+    char log[PATH_MAX];
+    int log_level; /* enum log_level, as far as it can be chosen */
     char proxy[CONFIG_TEXT_MAX];
     char ca_file[PATH_MAX];
     char budget[CONFIG_TEXT_MAX]; /* "": as it is */
@@ -69,11 +92,27 @@ struct config {
 
     struct secret *client_id;
     struct secret *client_secret;
+
+    /* what comes of it */
+    char config_path[PATH_MAX]; /* absolute, whether it exists or not */
+    char state_path[PATH_MAX];  /* of the profile; see config_places() */
+    char cache_path[PATH_MAX];
+    struct config_origin id_origin;
+    struct config_origin secret_origin;
+    struct config_origin origins[CONFIG_OPTIONS_MAX]; /* by row of the table of options */
 };
 
-/* Fills everything. Returns 0 or the exit code, err filled. */
+/* Fills everything; argv[0] says whether mount(8) calls. Becomes another user when -o setuid= says so. Returns 0 or the
+ * exit code, err filled. */
 CHECKED int config_load(int argc, char **argv, struct config *config, struct err *err);
+
+/* Once more, from `fd`, which it closes: the file that was at `path`; -1: there is none. Of credentials only those of
+ * the file are read. 0 or -EINVAL; config_done() in any case. */
+CHECKED int config_reload(int argc, char **argv, const char *path, int fd, struct config *ret_config, struct err *err);
 void config_done(struct config *config);
 
-/* Directories of the profile: state_dir and cache_dir become absolute and end in its name; made when missing. */
+/* Fills state_path and cache_path, the directories of the profile. */
+CHECKED int config_places(struct config *config, struct err *err);
+
+/* The same, and makes them when they are missing. */
 CHECKED int config_directories(struct config *config, struct err *err);

@@ -1,7 +1,8 @@
 /*
  * Order of start-up and shutdown; the only file that sees every layer.
  *
- *   config → (fork) → helper → local engine → api → store → cache → tree → fs (mounts) → confinement → poller → serve
+ *   config → log → (fork) → helper → local engine → api → store → cache → tree → fs (mounts) → confinement → poller →
+ *   serve
  *
  * What is started last ends first, but for the helper, which unmounts, and the engine, which is asked to end early. In
  * the background the parent waits until the mount answers, or the child says why not.
@@ -15,38 +16,18 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "api/api.h"
-#include "cache/cache.h"
-#include "config.h"
-#include "confine/confine.h"
-#include "fs/fs.h"
-#include "helper/helper.h"
 #include "input/input.h"
-#include "local.h"
+#include "mount_helper.h"
 #include "options.h"
-#include "store/store.h"
-#include "tree/tree.h"
+#include "program.h"
 #include "util/log.h"
+#include "util/notify.h"
 #include "util/text.h"
 
 enum { POLL_FIRST_MS = 2000, POLL_MAX_MS = 30000, POLL_LOCAL_MS = 250, POLL_ABSENT_MS = 10 * 60 * 1000 };
 enum { DUMP_MAX = 64 * 1024 };
 enum { INVENTED_BYTES = 16 };
 enum { FIRST_DOWNLOADS = 10, FIRST_HUNTS = 20 }; /* the first budget of a profile; the published quota is 50 and 100 */
-
-/* Everything that is running, in the order of its start. */
-struct program {
-    struct config config;
-    struct helper *helper;
-    struct local local;
-    struct api *api;
-    struct store *store;
-    struct cache *cache;
-    struct tree *tree;
-    struct fs *fs;
-    struct confine_report confined;
-    int ready_fd; /* to the parent, -1 in the foreground */
-};
 
 static int complain(const struct err *err, int exit_code)
 {
@@ -64,11 +45,67 @@ static void harden(void)
     (void)setrlimit(RLIMIT_CORE, &none); /* lowering a limit cannot fail */
 }
 
+/* ---- the log ---- */
+
+static const struct {
+    const char *name;
+    enum log_target target;
+} log_targets[] = {
+    { "stderr", LOG_TO_STDERR },
+    { "journal", LOG_TO_JOURNAL },
+    { "syslog", LOG_TO_SYSLOG },
+};
+
+static bool is_log_file(const struct config *config)
+{
+    return config->log[0] == '/';
+}
+
+/* Of a mount that is served. */
+static enum log_target log_target_of(const struct config *config)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(log_targets); i++)
+        if (strcmp(config->log, log_targets[i].name) == 0)
+            return log_targets[i].target;
+    return !config->foreground ? LOG_TO_SYSLOG : log_is_journal() ? LOG_TO_JOURNAL : LOG_TO_STDERR;
+}
+
+static bool keeps_stderr(const struct config *config)
+{
+    return !is_log_file(config) && log_target_of(config) != LOG_TO_SYSLOG;
+}
+
+static enum log_level log_level_of(const struct config *config)
+{
+    return config->debug ? LOG_LEVEL_DEBUG : (enum log_level)config->log_level;
+}
+
+/* Until a mount in the background is usable, somebody looks at its stderr. */
+static int begin_log(const struct config *config, struct err *err)
+{
+    bool is_known = is_log_file(config) || strcmp(config->log, "auto") == 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(log_targets); i++)
+        is_known |= strcmp(config->log, log_targets[i].name) == 0;
+    if (!is_known)
+        return err_set(err, EINVAL,
+                       "option 'log' is auto, stderr, journal, syslog or the absolute path of a file, not '%s'",
+                       config->log);
+    if (is_log_file(config))
+        return log_open_file(config->log, log_level_of(config), err);
+    if (config->foreground)
+        log_open("malqueryfs", log_target_of(config), log_level_of(config));
+    else
+        log_open("malqueryfs", LOG_TO_STDERR, LOG_LEVEL_WARN);
+    return 0;
+}
+
 static void say_mounted(const struct program *program)
 {
     log_event(LOG_LEVEL_INFO, "mounted", LOG_TEXT(LOG_NODE, program->config.mountpoint));
     log_event(program->confined.is_whole ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "confined",
               LOG_TEXT(LOG_STATUS, program->confined.text));
+    program_notify_ready(program);
 }
 
 static void on_ready(void *closure)
@@ -80,16 +117,24 @@ static void on_ready(void *closure)
         say_mounted(program);
         return;
     }
-    log_open("malqueryfs", LOG_TO_SYSLOG, LOG_LEVEL_INFO);
+    if (!is_log_file(&program->config))
+        log_open("malqueryfs", log_target_of(&program->config), log_level_of(&program->config));
     say_mounted(program);
     if (write(program->ready_fd, &zero, 1) != 1)
         log_event(LOG_LEVEL_WARN, "nobody waits for the mount", LOG_NUMBER(LOG_ERRNO, errno));
     close(steal_fd(&program->ready_fd));
     if (chdir("/") < 0) /* else the directory that we were started in could not be unmounted */
         log_event(LOG_LEVEL_WARN, "the working directory stays", LOG_NUMBER(LOG_ERRNO, errno));
-    if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
+    if (freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout) &&
+        (keeps_stderr(&program->config) || freopen("/dev/null", "w", stderr)))
         return;
     log_event(LOG_LEVEL_WARN, "the terminal stays open", LOG_NUMBER(LOG_ERRNO, errno));
+}
+
+static void on_alive(void *closure)
+{
+    (void)closure;
+    notify_alive();
 }
 
 /* For a mount that sends nothing, and so has no use for them. */
@@ -100,14 +145,14 @@ static int invent_credentials(struct config *config, struct err *err)
     return r < 0 || config->client_secret ? r : secret_random(INVENTED_BYTES, &config->client_secret, err);
 }
 
-static int start_service(struct program *program, struct err *err)
+int program_start_service(struct program *program, struct err *err)
 {
     struct config *config = &program->config;
     const char *base_url = config->base_url[0] ? config->base_url : NULL;
     int r;
 
     if (config->local_dir[0]) {
-        if (local_start(config->local_dir, config->cache_dir, config->foreground || config->check, &program->local,
+        if (local_start(config->local_dir, config->cache_path, config->foreground || config->check, &program->local,
                         &config->client_id, &config->client_secret, err) < 0)
             return EXIT_CONFIG;
         base_url = program->local.url;
@@ -116,7 +161,9 @@ static int start_service(struct program *program, struct err *err)
         return EXIT_CREDENTIALS;
     if (!config->client_id || !config->client_secret) {
         (void)err_set(err, EACCES,
-                      "no credentials: set FALCON_CLIENT_ID and FALCON_CLIENT_SECRET, or try malqueryfs --local DIR");
+                      "no credentials: set FALCON_CLIENT_ID and FALCON_CLIENT_SECRET, or write client_id and "
+                      "client_secret to '%s', or try malqueryfs --local DIR",
+                      config->config_path);
         return EXIT_CREDENTIALS;
     }
     r = api_new(
@@ -135,7 +182,7 @@ static int start_service(struct program *program, struct err *err)
 }
 
 /* What -o budget= says is the user's word, as if it were written to the file; once, not at every mount. */
-static int set_budget(struct program *program, struct err *err)
+int program_set_budget(struct program *program, struct err *err)
 {
     enum { NOT_SAID = -1 };
     struct budget said = { .left = { NOT_SAID, NOT_SAID } };
@@ -145,10 +192,15 @@ static int set_budget(struct program *program, struct err *err)
     return store_budget_say(program->store, program->config.budget, &said, err) < 0 ? EXIT_STATE : 0;
 }
 
-static struct store_config store_config_of(const struct config *config)
+const char *program_deny(const struct config *config)
 {
-    return (struct store_config){ .state_dir = config->state_dir,
-                                  .cache_dir = config->cache_dir,
+    return strcmp(config->deny, "-") == 0 ? NULL : config->deny;
+}
+
+struct store_config program_store_config(const struct config *config)
+{
+    return (struct store_config){ .state_dir = config->state_path,
+                                  .cache_dir = config->cache_path,
                                   .kind = (enum store_kind)config->cache,
                                   .cache_bytes = config->cache_size,
                                   .memory_bytes = config->memory_size };
@@ -157,7 +209,7 @@ static struct store_config store_config_of(const struct config *config)
 static int start_files(struct program *program, struct err *err)
 {
     struct config *config = &program->config;
-    struct store_config store_config = store_config_of(config);
+    struct store_config store_config = program_store_config(config);
     bool is_local = config->local_dir[0];
     struct budget first = { .left = { FIRST_DOWNLOADS, FIRST_HUNTS } };
     int code;
@@ -182,7 +234,7 @@ static int start_files(struct program *program, struct err *err)
             },
             &program->cache, err) < 0)
         return EXIT_STATE;
-    code = set_budget(program, err);
+    code = program_set_budget(program, err);
     if (code)
         return code;
     if (tree_new(
@@ -192,7 +244,7 @@ static int start_files(struct program *program, struct err *err)
                 .helper = program->helper,
                 .confined = program->confined.text,
                 .resubmit = config->resubmit,
-                .deny = strcmp(config->deny, "-") == 0 ? NULL : config->deny,
+                .deny = program_deny(config),
                 .zip = { .password = config->zip_password, .method = (enum store_zip_method)config->zip_method },
             },
             &program->tree, err) < 0)
@@ -223,13 +275,22 @@ static int confine_program(struct program *program, struct err *err)
     }
     return confine(
         &(struct confine_config){
-            .state_dir = config->state_dir,
-            .cache_dir = config->cache_dir,
+            .state_dir = config->state_path,
+            .cache_dir = config->cache_path,
             .ca_file = config->ca_file[0] ? config->ca_file : NULL,
             .socket_dir = has_engine ? program->local.dir : NULL,
             .child = program->local.pid,
         },
         &program->confined, err);
+}
+
+/* A terminal that is closed ends what was started on it, unless nohup(1) said otherwise; a daemon has none. */
+static bool has_terminal(void)
+{
+    cleanup_(closep) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    struct sigaction action;
+
+    return fd >= 0 && sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler != SIG_IGN;
 }
 
 static int mount_and_serve(struct program *program, struct err *err)
@@ -240,7 +301,12 @@ static int mount_and_serve(struct program *program, struct err *err)
         .mountpoint = program->config.mountpoint,
         .mount_options = program->config.kernel_options,
         .debug = program->config.debug,
+        .ends_on_hangup = has_terminal(),
+        .alive_ms = notify_alive_ms(),
         .ready = on_ready,
+        .reload = program_reload,
+        .describe = program_describe,
+        .alive = on_alive,
         .closure = program,
     };
     int r = fs_new(&config, &program->fs, err);
@@ -257,6 +323,7 @@ static int mount_and_serve(struct program *program, struct err *err)
 
 static void stop(struct program *program)
 {
+    notify_stopping();
     if (program->cache)
         cache_cancel(program->cache);
     local_end(&program->local);
@@ -272,19 +339,26 @@ static void stop(struct program *program)
     input_teardown();
 }
 
-/* The profile and its directories. */
-static int prepare(struct program *program, struct err *err)
+/* That of --local is of its directory. */
+static int find_profile(struct program *program, struct err *err)
 {
     if (program->config.local_dir[0] &&
         local_profile(program->config.local_dir, program->config.profile, sizeof program->config.profile, err) < 0)
         return EXIT_CONFIG;
-    return config_directories(&program->config, err) < 0 ? EXIT_STATE : 0;
+    return 0;
+}
+
+int program_prepare(struct program *program, struct err *err)
+{
+    int code = find_profile(program, err);
+
+    return code ? code : config_directories(&program->config, err) < 0 ? EXIT_STATE : 0;
 }
 
 /* The helper knows no credentials, and has nothing to do with how this process ends. */
 static int start_helper(struct program *program, struct err *err)
 {
-    int r = helper_new(&program->helper, err);
+    int r = helper_new(program->config.config_path, &program->helper, err);
 
     if (r == HELPER_IS_CHILD) {
         config_done(&program->config);
@@ -295,7 +369,7 @@ static int start_helper(struct program *program, struct err *err)
 
 static int run(struct program *program, struct err *err)
 {
-    int code = prepare(program, err);
+    int code = program_prepare(program, err);
 
     if (code == 0)
         code = start_helper(program, err);
@@ -303,7 +377,7 @@ static int run(struct program *program, struct err *err)
         return code;
     if (input_setup(err) < 0)
         return EXIT_STATE;
-    code = start_service(program, err);
+    code = program_start_service(program, err);
     if (code == 0)
         code = start_files(program, err);
     if (code == 0)
@@ -311,41 +385,16 @@ static int run(struct program *program, struct err *err)
     return code;
 }
 
-/* --check: a token and the quotas, each a line. */
-static int check(struct program *program, struct err *err)
-{
-    struct api_quotas quotas;
-    char place[API_TEXT_MAX + 1];
-    int code;
-    int r;
-
-    code = prepare(program, err);
-    if (code == 0)
-        code = start_service(program, err);
-    if (code)
-        return code;
-    r = api_quotas(program->api, &quotas, NULL, err);
-    if (r < 0)
-        return r == -EKEYREJECTED || r == -EACCES ? EXIT_CREDENTIALS : EXIT_UNREACHABLE;
-    api_place(program->api, place, sizeof place);
-    (void)printf("service    %s\nhunts      %lld of %lld this month\ndownloads  %lld of %lld this month\n"
-                 "refresh    %s (%lld days left)\n",
-                 place, (long long)quotas.hunt_count, (long long)quotas.hunt_limit, (long long)quotas.download_count,
-                 (long long)quotas.download_limit, quotas.refresh_time,
-                 (long long)quotas.days_left); /* a broken pipe is the reader's wish */
-    return 0;
-}
-
 /* --rotate-key: what it came to, in a line. */
 static int rotate_key(struct program *program, struct err *err)
 {
     struct store_rotated rotated;
     struct store_config store_config;
-    int code = prepare(program, err);
+    int code = program_prepare(program, err);
 
     if (code)
         return code;
-    store_config = store_config_of(&program->config);
+    store_config = program_store_config(&program->config);
     if (store_rotate(&store_config, &rotated, err) < 0)
         return EXIT_STATE;
     (void)printf("sealed %lld with a new key, %lld had it already, %lld were damaged and set aside\n"
@@ -384,10 +433,11 @@ static int start(struct program *program, struct err *err)
     int fds[2];
     pid_t pid;
 
-    log_open("malqueryfs", LOG_TO_STDERR, program->config.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (begin_log(&program->config, err) < 0)
+        return complain(err, EXIT_CONFIG);
+    notify_open();
     if (program->config.foreground)
         return finish(program, run(program, err), err);
-    log_open("malqueryfs", LOG_TO_STDERR, LOG_LEVEL_WARN);
     if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
         (void)err_sys(err, "go to the background"); /* the exit code says it */
         return complain(err, EXIT_FUSE);
@@ -402,50 +452,64 @@ static int start(struct program *program, struct err *err)
     return finish(program, run(program, err), err);
 }
 
-/* What needs no mount, only stdout; a broken pipe is the reader's wish. */
-static bool print_only(const struct config *config)
+static int dump_config(struct program *program, struct err *err)
 {
+    int code = find_profile(program, err);
+
+    if (code == 0 && config_places(&program->config, err) < 0)
+        code = EXIT_CONFIG;
+    if (code == 0)
+        options_dump_config(stdout, &program->config);
+    return code;
+}
+
+/* What needs no mount, only stdout; a broken pipe is the reader's wish. */
+static bool print_only(struct program *program, int *ret_code, struct err *err)
+{
+    const struct config *config = &program->config;
     cleanup_(buf_done) struct buf text = BUF_INIT(DUMP_MAX);
 
-    if (config->help)
-        options_help(stdout);
+    if (config->help[0])
+        *ret_code = options_help(stdout, config->help, err) < 0 ? EXIT_USAGE : 0;
     else if (config->version)
         (void)puts("malqueryfs " MQFS_VERSION);
     else if (config->dump_options)
         options_dump(stdout);
+    else if (config->dump_config)
+        *ret_code = dump_config(program, err);
     else if (config->dump_tree)
         tree_describe(&text);
     else
-        return false;
+        return config->is_fake;
     (void)fputs(buf_text(&text), stdout);
     return true;
+}
+
+/* The exit code. */
+static int do_as_asked(struct program *program)
+{
+    struct err err = { 0 };
+    int code = config_load(program->argc, program->argv, &program->config, &err);
+
+    if (code)
+        return complain(&err, code);
+    if (print_only(program, &code, &err))
+        return code ? complain(&err, code) : 0;
+    harden();
+    if (!program->config.check && !program->config.rotate_key)
+        return start(program, &err);
+    code = program->config.check ? program_check(program, &err) : rotate_key(program, &err);
+    return code ? complain(&err, code) : 0;
 }
 
 int main(int argc, char **argv)
 {
     static struct program program = { .local = { .alive_fd = -1, .words_fd = -1 }, .ready_fd = -1 };
-    struct err err = { 0 };
-    int code = config_load(argc, argv, &program.config, &err);
+    int code;
 
-    if (code)
-        return complain(&err, code);
-    if (print_only(&program.config))
-        return 0;
-    harden();
-    if (program.config.check) {
-        code = check(&program, &err);
-        if (code)
-            (void)complain(&err, code); /* as above */
-        api_free(program.api);
-        program.api = NULL;
-        local_stop(&program.local);
-    } else if (program.config.rotate_key) {
-        code = rotate_key(&program, &err);
-        if (code)
-            (void)complain(&err, code); /* as above */
-    } else {
-        code = start(&program, &err);
-    }
+    program.argc = argc;
+    program.argv = argv;
+    code = do_as_asked(&program);
     config_done(&program.config);
-    return code;
+    return program.config.is_mount_helper ? mount_helper_exit_code(code) : code;
 }

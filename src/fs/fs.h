@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/cleanup.h"
 #include "util/err.h"
@@ -26,18 +27,28 @@ struct fs_config {
     const char *mountpoint;
     const char *mount_options;    /* for the kernel, comma separated, beyond ours; "" for none */
     bool debug;                   /* libfuse prints every request to stderr */
+    bool ends_on_hangup;          /* SIGHUP is the end of our terminal, and ours; else it is for `reload` */
+    int64_t alive_ms;             /* how often `alive` is called while threads and locks move; 0: never */
     void (*ready)(void *closure); /* called once, when the mount answers */
+    /* these on the thread for signals, one at a time: */
+    void (*reload)(void *closure);   /* SIGHUP */
+    void (*describe)(void *closure); /* SIGUSR1 */
+    void (*alive)(void *closure);
     void *closure;
 };
 
 struct fs;
 
-/* Mounts; a stale mount of ours in the same place is taken away first. Blocks SIGTERM, SIGINT, SIGHUP in all threads to
- * come. */
+/* Mounts; a stale mount of ours in the same place is taken away first. Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1 in all
+ * threads to come. */
 CHECKED int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err);
 
 /* Serves until unmounted, or until SIGTERM, SIGINT or fs_stop(); then everything in flight is ended. */
 CHECKED int fs_run(struct fs *fs, struct err *err);
+
+/* What waits, and for what: lines for the log. */
+struct buf;
+void fs_describe(struct fs *fs, struct buf *text);
 
 /* Ends the connection to the kernel, has the helper unmount what is still mounted, waits for that and frees. */
 void fs_free(struct fs *fs);

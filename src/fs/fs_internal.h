@@ -30,6 +30,7 @@ enum {
     FS_META_LIMIT_MS = 60 * 1000,
     FS_BATCH_WINDOW_MS = 15, /* how long the first of a batch waits for its neighbours */
     FS_STOP_S = 2,           /* from a signal to unmounted; then the kernel ends us */
+    FS_DESCRIBED_MAX = 100,  /* jobs that are told one by one */
 };
 
 struct fs;

@@ -526,3 +526,58 @@ void fs_park_stop(struct fs *fs)
     }
     lock_release(&fs->lock);
 }
+
+/* ---- for the log ---- */
+
+static const char *const need_names[] = {
+    [NEED_METADATA] = "metadata", [NEED_BYTES] = "bytes",   [NEED_QUOTAS] = "quotas",   [NEED_SUBMIT] = "submission",
+    [NEED_REQUEST] = "request",   [NEED_CHANGE] = "change", [NEED_ARRIVAL] = "arrival",
+};
+
+static void describe_calls(const struct list *calls, struct buf *text)
+{
+    int64_t oldest_ms = INT64_MAX;
+    size_t n = 0;
+
+    list_for_each (link, calls) {
+        const struct fs_call *call = container_of(link, struct fs_call, link);
+
+        oldest_ms = call->started_ms < oldest_ms ? call->started_ms : oldest_ms;
+        n++;
+    }
+    buf_printf(text, " calls=%zu", n);
+    if (n > 0)
+        buf_printf(text, " oldest_ms=%lld", (long long)(clock_mono_ms() - oldest_ms));
+    buf_putc(text, '\n');
+}
+
+static void describe_job(const struct job *job, struct buf *text)
+{
+    const struct need *need = &job->need;
+
+    buf_printf(text, "job %s", need_names[need->kind]);
+    if (need->kind == NEED_METADATA || need->kind == NEED_BYTES)
+        buf_printf(text, " sha256=%s", digest_short(&need->digest).s);
+    else if (need->kind == NEED_REQUEST)
+        buf_printf(text, " id=%s", need->request.s);
+    else if (need->kind == NEED_SUBMIT)
+        buf_printf(text, " row=%lld", (long long)need->row);
+    buf_puts(text, job->is_running ? " running" : " queued");
+    describe_calls(&job->calls, text);
+}
+
+void fs_describe(struct fs *fs, struct buf *text)
+{
+    size_t n = 0;
+
+    lock_acquire(&fs->lock);
+    buf_printf(text, "parked calls=%zu pollers=%zu\n", fs->n_calls, fs->n_pollers);
+    buf_puts(text, "waiting for a change");
+    describe_calls(&fs->watchers, text);
+    list_for_each (link, &fs->jobs)
+        if (++n <= FS_DESCRIBED_MAX)
+            describe_job(container_of(link, struct job, link), text);
+    if (n > FS_DESCRIBED_MAX)
+        buf_printf(text, "and %zu more jobs\n", n - FS_DESCRIBED_MAX);
+    lock_release(&fs->lock);
+}

@@ -36,19 +36,17 @@ static int absolute(const char *given, char *ret_path, struct err *err)
 }
 
 /* A mount of ours whose process died answers ENOTCONN: take it away, then go on. Leaves the absolute path in
- * fs->mountpoint. */
+ * fs->mountpoint. What is mounted there is asked only when it is ours: to look into an automount is to wait for the
+ * very mount that we are about to make. */
 static int clear_stale(struct fs *fs, struct err *err)
 {
     const char *given = fs->config.mountpoint;
     struct stat st;
-    int r;
+    int r = absolute(given, fs->mountpoint, err);
 
-    if (helper_mount_is_dead(given)) {
-        r = absolute(given, fs->mountpoint, err);
-        if (r < 0)
-            return r;
-        if (!helper_mount_is_ours(fs->mountpoint))
-            return err_set(err, ENOTCONN, "mountpoint '%s' has a dead mount that is not ours", given);
+    if (r < 0)
+        return r;
+    if (helper_mount_is_ours(fs->mountpoint) && helper_mount_is_dead(fs->mountpoint)) {
         log_event(LOG_LEVEL_INFO, "replacing a stale mount", LOG_TEXT(LOG_NODE, fs->mountpoint));
         r = helper_mount_detach(fs->mountpoint, err);
         if (r < 0)

@@ -1,7 +1,7 @@
 /*
- * Signals, in both directions: those that end us, taken by one thread; and those that are pending for a program that
- * waits, read from /proc, since any signal with a handler interrupts a request and only a deadly one should end its
- * wait.
+ * Signals, in both directions: those that are for us, taken by one thread; and those that are pending for a program
+ * that waits, read from /proc, since any signal with a handler interrupts a request and only a deadly one should end
+ * its wait.
  */
 #include "fs/fs_internal.h"
 
@@ -12,9 +12,9 @@
 
 #include "util/log.h"
 
-enum { SIGNAL_WAKE = SIGUSR2 };
+enum { SIGNAL_WAKE = SIGUSR2, MS_PER_S = 1000, NS_PER_MS = 1000 * 1000 };
 
-static const int ending[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+static const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 };
 
 /* INT, TERM, HUP, QUIT, KILL: bit n-1 of the masks in /proc/PID/status (proc(5)) */
 static const int deadly[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGKILL };
@@ -42,11 +42,11 @@ bool fs_is_dying(pid_t pid)
     return pending & deadly_mask;
 }
 
-static void ending_set(sigset_t *set)
+static void taken_set(sigset_t *set)
 {
     (void)sigemptyset(set); /* valid arguments: cannot fail, as below */
-    for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
-        (void)sigaddset(set, ending[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+        (void)sigaddset(set, taken[i]);
 }
 
 static void wake(int number)
@@ -59,20 +59,61 @@ int fs_signal_block(struct err *err)
     struct sigaction action = { .sa_handler = wake };
     sigset_t set;
 
-    ending_set(&set);
+    taken_set(&set);
     (void)sigaction(SIGNAL_WAKE, &action, NULL); /* a valid signal: cannot fail; no SA_RESTART on purpose */
     errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
     return errno ? err_sys(err, "signals") : 0;
+}
+
+/* Whoever holds one of these for good makes the mount hang; so would we then, and a watchdog would end us. */
+static void see_that_locks_move(struct fs *fs)
+{
+    lock_acquire(&fs->lock);
+    lock_release(&fs->lock);
+    (void)tree_changes(fs->tree); /* only for the lock that it takes */
+}
+
+/* The next signal that is for us; 0 when it is time for a sign of life. */
+static int wait_for_signal(const struct fs *fs, const sigset_t *set)
+{
+    const struct timespec wait = { .tv_sec = fs->config.alive_ms / MS_PER_S,
+                                   .tv_nsec = fs->config.alive_ms % MS_PER_S * NS_PER_MS };
+    siginfo_t info;
+    int number;
+
+    do
+        number = fs->config.alive_ms > 0 ? sigtimedwait(set, &info, &wait) : sigwaitinfo(set, &info);
+    while (number < 0 && errno == EINTR);
+    return number < 0 ? 0 : number;
+}
+
+/* True when it is a signal to end. */
+static bool handle(struct fs *fs, int number)
+{
+    const struct fs_config *config = &fs->config;
+    void (*calls)(void *closure) = number == 0                                   ? config->alive
+                                   : number == SIGUSR1                           ? config->describe
+                                   : number == SIGHUP && !config->ends_on_hangup ? config->reload
+                                                                                 : NULL;
+
+    if (number == 0)
+        see_that_locks_move(fs);
+    if (calls)
+        calls(config->closure);
+    return !calls;
 }
 
 static void *signal_main(void *closure)
 {
     struct fs *fs = closure;
     sigset_t set;
-    int number = 0;
+    int number;
 
-    ending_set(&set);
-    if (sigwait(&set, &number) != 0 || atomic_load(&fs->stopping))
+    taken_set(&set);
+    do
+        number = wait_for_signal(fs, &set);
+    while (!atomic_load(&fs->stopping) && !handle(fs, number));
+    if (atomic_load(&fs->stopping))
         return NULL;
     log_event(LOG_LEVEL_INFO, "ending on a signal", LOG_NUMBER(LOG_COUNT, number));
     (void)alarm(FS_STOP_S); /* SIGALRM ends a process that hangs; fs_free() takes it back */
@@ -80,7 +121,7 @@ static void *signal_main(void *closure)
     fuse_session_exit(fs->session);
     /* libfuse before 3.18 sleeps on: only a signal to its thread makes it look at the exit flag. */
     while (!atomic_load(&fs->stopping)) {
-        struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+        struct timespec pause = { .tv_nsec = 20 * NS_PER_MS };
 
         (void)pthread_kill(fs->main_thread, SIGNAL_WAKE); /* a living thread: cannot fail */
         (void)nanosleep(&pause, NULL);                    /* shorter is fine */

@@ -19,12 +19,14 @@ struct helper {
     int fd;           /* our end of the connection; -1 when it is closed */
     uint32_t serial;  /* of the last question; guarded by lock */
     pid_t pid;        /* the daemon's: of the helper, 0 when it was waited for */
+    const char *config_file;
 };
 
 enum question_kind {
     QUESTION_KEEP,
     QUESTION_HAS_OPEN,
     QUESTION_EXECUTABLE,
+    QUESTION_CONFIG,
 };
 
 struct question {
@@ -38,10 +40,11 @@ struct question {
 struct answer {
     uint32_t serial; /* of its question */
     bool is_true;
+    int code; /* of QUESTION_CONFIG: why there is no descriptor beside the answer */
     char text[PATH_MAX];
 };
 
-int helper_new(struct helper **ret_helper, struct err *err)
+int helper_new(const char *config_file, struct helper **ret_helper, struct err *err)
 {
     cleanup_(helper_freep) struct helper *helper = calloc(1, sizeof *helper);
     const struct timeval wait = { .tv_sec = HELPER_WAIT_S };
@@ -52,6 +55,7 @@ int helper_new(struct helper **ret_helper, struct err *err)
         return err_set(err, ENOMEM, "no memory for the helper");
     lock_init(&helper->lock, LOCK_HELPER);
     helper->fd = -1;
+    helper->config_file = config_file;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return err_sys(err, "a connection to the helper");
     pid = fork();
@@ -95,8 +99,11 @@ static void detach_from_all(struct helper *helper)
         return; /* then the directory stays in use */
 }
 
-static void answer_to(const struct question *question, char *mountpoint, struct answer *answer)
+/* *ret_fd is sent beside the answer, unless it is -1. */
+static void answer_to(const struct helper *helper, const struct question *question, char *mountpoint,
+                      struct answer *answer, int *ret_fd)
 {
+    *ret_fd = -1;
     *answer = (struct answer){ .serial = question->serial };
     switch (question->kind) {
     case QUESTION_KEEP:
@@ -108,7 +115,34 @@ static void answer_to(const struct question *question, char *mountpoint, struct 
     case QUESTION_EXECUTABLE:
         answer->is_true = helper_process_executable(question->pid, answer->text, sizeof answer->text);
         break;
+    case QUESTION_CONFIG:
+        *ret_fd = open(helper->config_file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        answer->is_true = *ret_fd >= 0;
+        answer->code = *ret_fd < 0 ? errno : 0;
+        break;
     }
+}
+
+/* Room for one descriptor beside a message, unix(7). */
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static bool send_answer(int to, struct answer *answer, int fd)
+{
+    union control control = { 0 };
+    struct iovec vec = { .iov_base = answer, .iov_len = sizeof *answer };
+    struct msghdr message = { .msg_iov = &vec, .msg_iovlen = 1 };
+
+    if (fd >= 0) {
+        control.header =
+            (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+    }
+    return sendmsg(to, &message, MSG_NOSIGNAL) == (ssize_t)sizeof *answer;
 }
 
 void helper_serve(struct helper *helper)
@@ -119,14 +153,15 @@ void helper_serve(struct helper *helper)
 
     detach_from_all(helper);
     for (;;) {
+        cleanup_(closep) int fd = -1;
         ssize_t n = recv(helper->fd, &question, sizeof question, 0);
 
         if (n <= 0)
             break;
         question.text[sizeof question.text - 1] = '\0'; /* what asks may be taken over */
         if (n == sizeof question)
-            answer_to(&question, mountpoint, &answer);
-        if (n != sizeof question || send(helper->fd, &answer, sizeof answer, MSG_NOSIGNAL) < 0)
+            answer_to(helper, &question, mountpoint, &answer, &fd);
+        if (n != sizeof question || !send_answer(helper->fd, &answer, fd))
             break;
     }
     /* Only a dead mount: by now there may be another one in its place, and that one lives. */
@@ -160,19 +195,49 @@ void helper_free(struct helper *helper)
     free(helper);
 }
 
-/* False when there is no answer in time; one that comes late is passed over by the next question. */
-static bool ask(struct helper *helper, struct question *question, struct answer *ret_answer)
+/* One answer; a descriptor that came with it takes the place of *fd. */
+static ssize_t receive(int from, struct answer *ret_answer, int *fd)
 {
+    union control control = { 0 };
+    struct iovec vec = { .iov_base = ret_answer, .iov_len = sizeof *ret_answer };
+    struct msghdr message = {
+        .msg_iov = &vec, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
+    ssize_t n = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+    closep(fd);
+    *fd = -1;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    return n;
+}
+
+/* False when there is no answer in time; one that comes late is passed over by the next question. *ret_fd is what came
+ * with the answer, or -1. */
+static bool ask_for_fd(struct helper *helper, struct question *question, struct answer *ret_answer, int *ret_fd)
+{
+    cleanup_(closep) int fd = -1;
     ssize_t n = -1;
 
     lock_acquire(&helper->lock);
     question->serial = ++helper->serial;
     if (helper->fd >= 0 && send(helper->fd, question, sizeof *question, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         do
-            n = recv(helper->fd, ret_answer, sizeof *ret_answer, 0);
+            n = receive(helper->fd, ret_answer, &fd);
         while (n == sizeof *ret_answer && ret_answer->serial != question->serial);
     lock_release(&helper->lock);
+    *ret_fd = n == sizeof *ret_answer ? steal_fd(&fd) : -1;
     return n == sizeof *ret_answer;
+}
+
+static bool ask(struct helper *helper, struct question *question, struct answer *ret_answer)
+{
+    int fd = -1;
+    bool is_answered = ask_for_fd(helper, question, ret_answer, &fd);
+
+    closep(&fd); /* none was asked for */
+    return is_answered;
 }
 
 int helper_keep(struct helper *helper, const char *mountpoint, struct err *err)
@@ -210,4 +275,16 @@ bool helper_executable(struct helper *helper, pid_t pid, char *ret_path, size_t 
         return false;
     answer.text[sizeof answer.text - 1] = '\0';
     return text_copy(ret_path, room, answer.text);
+}
+
+int helper_open_config(struct helper *helper, int *ret_fd, struct err *err)
+{
+    struct question question = { .kind = QUESTION_CONFIG };
+    struct answer answer;
+
+    if (!ask_for_fd(helper, &question, &answer, ret_fd))
+        return err_set(err, EPIPE, "the configuration file cannot be read again: the helper does not answer");
+    if (!answer.is_true && answer.code != ENOENT)
+        return err_set(err, answer.code, "the configuration file cannot be opened: %s", strerrordesc_np(answer.code));
+    return 0;
 }

@@ -1,10 +1,10 @@
 /*
  * helper -- a process beside the daemon that does what the daemon gives up when it confines itself.
  *
- * It is forked before everything else, keeps the rights that we were started with, and does two things. It takes the
+ * It is forked before everything else, keeps the rights that we were started with, and does three things. It takes the
  * dead mount away when the daemon is gone, in order or by SIGKILL: the end of the connection is the end of the daemon,
- * so there is no message for it that could get lost. And it looks into /proc/PID for the daemon, since Landlock closes
- * there what ptrace(2) may not touch.
+ * so there is no message for it that could get lost. It looks into /proc/PID for the daemon, since Landlock closes
+ * there what ptrace(2) may not touch. And it opens the configuration file once more, that one and no other.
  *
  * Units      waits in seconds: a call waits for the other process, for HELPER_WAIT_S at most.
  * Ownership  texts are borrowed for the call.
@@ -26,8 +26,9 @@ enum { HELPER_WAIT_S = 1 };
 
 struct helper;
 
-/* Forks it. HELPER_IS_CHILD: we are it; wipe what it must not know, then helper_serve(). */
-CHECKED int helper_new(struct helper **ret_helper, struct err *err);
+/* Forks it. HELPER_IS_CHILD: we are it; wipe what it must not know, then helper_serve(). `config_file` is borrowed; "":
+ * there is none. */
+CHECKED int helper_new(const char *config_file, struct helper **ret_helper, struct err *err);
 
 /* Answers until the daemon is gone, takes its mount away if that is left behind, and ends the process. */
 _Noreturn void helper_serve(struct helper *helper);
@@ -47,6 +48,9 @@ bool helper_has_open(struct helper *helper, pid_t pid, const char *name, uint64_
 
 /* The path of the process's executable, as /proc/PID/exe tells it. */
 bool helper_executable(struct helper *helper, pid_t pid, char *ret_path, size_t room);
+
+/* The configuration file as it is now, open for reading; *ret_fd is -1 when it does not exist. */
+CHECKED int helper_open_config(struct helper *helper, int *ret_fd, struct err *err);
 
 /* ---- helper_mount.c ---- */
 

@@ -13,13 +13,16 @@ a process. Claims named on the command line run alone; MQFS_KEEP=1 keeps the dir
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import re
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -33,6 +36,7 @@ from pathlib import Path
 from proxy import Proxy
 from samples import Sample, Zoo
 
+NOBODY = 65534  # a user and a group
 SKIP = 77  # CTest's SKIP_RETURN_CODE
 CLIENT_ID = "0123456789abcdef0123456789abcdef"
 CLIENT_SECRET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn"
@@ -140,6 +144,20 @@ def helper_of(pid: int) -> int:
                 if entry.name.isdigit() and parent_of(int(entry.name)) == pid]
     [helper] = [child for child in children if _look((Path(f"/proc/{child}") / "comm").read_bytes) == b"malqueryfs\n"]
     return helper
+
+
+@contextlib.contextmanager
+def fuse_for_everybody() -> Iterator[None]:
+    """As udev makes it; a machine without udev gives /dev/fuse to root alone. One claim at a time, or the mode that is
+    put back would be that of another."""
+    with open("/dev/fuse", "rb") as device:
+        fcntl.flock(device, fcntl.LOCK_EX)
+        mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
+        os.chmod("/dev/fuse", mode | 0o666)
+        try:
+            yield
+        finally:
+            os.chmod("/dev/fuse", mode)
 
 
 class Program:

@@ -78,7 +78,16 @@ def a_state_that_cannot_be_used_is_7(bench: Bench) -> None:
 def help_and_version_are_0(bench: Bench) -> None:
     status, output = call(bench, "--help", credentials=False)
     same(status, 0)
-    assert "--local" in output and "base_url" in output, output
+    assert "--local" in output and "spending" in output and "base_url" not in output, output
+    for topic, option, other in (("service", "base_url", "cache_size"), ("cache", "cache_size", "base_url")):
+        status, output = call(bench, "--help", topic, credentials=False)
+        same(status, 0)
+        assert option in output and other not in output, output
+    _, output = call(bench, "--help=all", credentials=False)
+    _, names = call(bench, "--dump-options", credentials=False)
+    for name in names.split():
+        assert name in output, f"{name} is not in --help all"
+    fails(bench, USAGE, "taxes", "--help", "taxes", credentials=False)
     status, output = call(bench, "--version", credentials=False)
     same(status, 0)
     assert output.startswith("malqueryfs "), output

@@ -3,22 +3,18 @@ anybody else; its helper takes away what is dead, and nothing else."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-from harness import (CREDENTIALS, EVERYTHING, JOB_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim, claim_of_root,
-                     errno_of, helper_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
+from harness import (CREDENTIALS, EVERYTHING, JOB_MAX_S, NOBODY, START_MAX_S, STOP_MAX_S, Bench, Program, claim,
+                     claim_of_root, errno_of, fuse_for_everybody, helper_of, main, malqueryd, malqueryfs, mount_flags,
+                     processes_of, same, until)
 
 END_MAX_S = 2  # what is promised
-NOBODY = 65534
 ALL_ON = re.compile(r"landlock=abi\d+ seccomp=on no_new_privs=on capabilities=none dumpable=no")
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
@@ -48,20 +44,6 @@ def end_by(bench: Bench, number: int) -> None:
     assert not Path(f"/proc/{helper}").exists(), "the helper is left"
     assert "fuse: " not in bench.program.log.read_text(), "libfuse has tried to unmount"
     bench.program = None
-
-
-@contextlib.contextmanager
-def fuse_for_everybody() -> Iterator[None]:
-    """As udev makes it; a machine without udev gives /dev/fuse to root alone. One claim at a time, or the mode that is
-    put back would be that of another."""
-    with open("/dev/fuse", "rb") as device:
-        fcntl.flock(device, fcntl.LOCK_EX)
-        mode = stat.S_IMODE(os.stat("/dev/fuse").st_mode)
-        os.chmod("/dev/fuse", mode | 0o666)
-        try:
-            yield
-        finally:
-            os.chmod("/dev/fuse", mode)
 
 
 def sh_as_nobody(bench: Bench, command: str) -> subprocess.CompletedProcess[str]:
@@ -146,7 +128,7 @@ def a_program_with_two_descriptors_does_not_send_half_of_a_file(bench: Bench) ->
 
 @claim
 def a_signal_unmounts(bench: Bench) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         end_by(bench, number)
         bench.mount()
 

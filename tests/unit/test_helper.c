@@ -21,16 +21,21 @@
 
 enum { AT_ONCE_MS = 5000 };
 
-static struct helper *start(void)
+static struct helper *start_with(const char *config_file)
 {
     struct helper *helper = NULL;
     struct err err = { 0 };
-    int r = helper_new(&helper, &err);
+    int r = helper_new(config_file, &helper, &err);
 
     if (r == HELPER_IS_CHILD)
         helper_serve(helper);
     assert_int_equal(r, 0);
     return helper;
+}
+
+static struct helper *start(void)
+{
+    return start_with("");
 }
 
 /* The only child of this process. */
@@ -135,6 +140,67 @@ static void signals_for_the_daemon_do_not_end_it(void **state)
     assert_true(helper_executable(helper, getpid(), got, sizeof got));
 }
 
+static void read_config(struct helper *helper, char *ret_text, size_t room)
+{
+    struct err err = { 0 };
+    cleanup_(closep) int fd = -1;
+    ssize_t n;
+
+    assert_int_equal(helper_open_config(helper, &fd, &err), 0);
+    assert_true(fd >= 0);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    n = read(fd, ret_text, room - 1);
+    assert_true(n >= 0);
+    ret_text[n] = '\0';
+}
+
+/* A file that an editor has put in the place of the old one is another inode under the same name. */
+static void the_configuration_file_is_opened_as_it_is_now(void **state)
+{
+    char path[] = "/tmp/mq-config-XXXXXX";
+    char text[16];
+    struct err err = { 0 };
+    int fd = mkstemp(path);
+    int none = -1;
+    cleanup_(helper_freep) struct helper *helper = start_with(path);
+
+    (void)state;
+    assert_int_equal(write(fd, "first", 5), 5);
+    read_config(helper, text, sizeof text);
+    assert_string_equal(text, "first");
+    assert_int_equal(unlink(path), 0);
+    close(fd);
+    assert_int_equal(helper_open_config(helper, &none, &err), 0);
+    assert_int_equal(none, -1);
+    fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "second", 6), 6);
+    read_config(helper, text, sizeof text);
+    assert_string_equal(text, "second");
+    assert_int_equal(unlink(path), 0);
+    close(fd);
+}
+
+static void a_configuration_that_comes_too_late_is_closed(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start_with("/proc/self/exe");
+    pid_t pid = pid_of_helper();
+    struct err err = { 0 };
+    char got[PATH_MAX];
+    int fd = -1;
+    int next = open("/", O_PATH | O_CLOEXEC);
+    int free_fd;
+
+    (void)state;
+    close(next);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(helper_open_config(helper, &fd, &err), -EPIPE);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_true(helper_executable(helper, getpid(), got, sizeof got));
+    free_fd = open("/", O_PATH | O_CLOEXEC);
+    assert_int_equal(free_fd, next); /* no descriptor is left open */
+    close(free_fd);
+}
+
 static void the_end_of_the_connection_is_its_end(void **state)
 {
     cleanup_(helper_freep) struct helper *helper = start();
@@ -179,6 +245,8 @@ int main(void)
         cmocka_unit_test(a_helper_that_is_gone_knows_nothing),
         cmocka_unit_test(a_late_answer_is_not_that_of_the_next_question),
         cmocka_unit_test(signals_for_the_daemon_do_not_end_it),
+        cmocka_unit_test(the_configuration_file_is_opened_as_it_is_now),
+        cmocka_unit_test(a_configuration_that_comes_too_late_is_closed),
         cmocka_unit_test(the_end_of_the_connection_is_its_end),
         cmocka_unit_test(it_keeps_no_descriptor_of_ours),
         cmocka_unit_test(other_mounts_are_neither_ours_nor_dead),
