@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -58,6 +60,68 @@ static void a_line_is_level_fields_and_message(void **state)
     log_event(LOG_LEVEL_WARN, "monthly quota used up", LOG_TEXT(LOG_OP, "open"), LOG_NUMBER(LOG_INO, 41),
               LOG_NUMBER(LOG_ERRNO, EDQUOT));
     assert_string_equal(captured(), "level=warn op=open ino=41 errno=EDQUOT msg=\"monthly quota used up\"\n");
+}
+
+static void a_line_for_the_journal_begins_with_its_priority(void **state)
+{
+    (void)state;
+    log_open("test", LOG_TO_JOURNAL, LOG_LEVEL_INFO);
+    capture();
+    log_event(LOG_LEVEL_WARN, "x", LOG_TEXT(LOG_OP, "open"));
+    log_event(LOG_LEVEL_STATE, "y", LOG_TEXT(LOG_OP, "state"));
+    assert_string_equal(captured(), "<4>level=warn op=open msg=\"x\"\n<5>level=state op=state msg=\"y\"\n");
+}
+
+static void a_file_is_appended_to_and_for_its_owner_alone(void **state)
+{
+    char path[64];
+    char text[256];
+    struct err err = { 0 };
+    struct stat st;
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/mq-log-%d", (int)getpid());
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(log_open_file(path, LOG_LEVEL_INFO, &err), 0);
+        log_event(LOG_LEVEL_INFO, "x", LOG_NUMBER(LOG_COUNT, i));
+    }
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    text[read(fd, text, sizeof text - 1)] = '\0';
+    close(fd);
+    assert_string_equal(text, "level=info count=0 msg=\"x\"\nlevel=info count=1 msg=\"x\"\n");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(log_open_file("/nowhere/log", LOG_LEVEL_INFO, &err), -ENOENT);
+}
+
+static void what_was_asked_for_is_written_at_every_level(void **state)
+{
+    (void)state;
+    log_level_set(LOG_LEVEL_ERR);
+    capture();
+    log_event(LOG_LEVEL_WARN, "x", LOG_TEXT(LOG_OP, "open"));
+    log_event(LOG_LEVEL_STATE, "y", LOG_TEXT(LOG_OP, "state"));
+    assert_string_equal(captured(), "level=state op=state msg=\"y\"\n");
+}
+
+static void the_journal_is_known_by_device_and_inode(void **state)
+{
+    char stream[64];
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+    (void)snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+    assert_true(log_is_journal());
+    (void)snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino + 1);
+    assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+    assert_false(log_is_journal());
+    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+    assert_false(log_is_journal());
 }
 
 static void levels_beyond_the_chosen_one_are_silent(void **state)
@@ -156,6 +220,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_level_fields_and_message),
         cmocka_unit_test(levels_beyond_the_chosen_one_are_silent),
+        cmocka_unit_test_setup_teardown(a_line_for_the_journal_begins_with_its_priority, setup, setup),
+        cmocka_unit_test_setup_teardown(a_file_is_appended_to_and_for_its_owner_alone, setup, setup),
+        cmocka_unit_test_setup_teardown(what_was_asked_for_is_written_at_every_level, setup, setup),
+        cmocka_unit_test(the_journal_is_known_by_device_and_inode),
         cmocka_unit_test(foreign_text_is_quoted_and_escaped),
         cmocka_unit_test(nobody_can_forge_a_second_line),
         cmocka_unit_test(long_values_are_cut),
