@@ -337,7 +337,9 @@ static int make_directories(char *path, struct err *err)
             *slash = '\0';
         r = mkdir(path, 0700);
         if (r < 0 && errno != EEXIST)
-            return err_sys(err, "make the directory '%s'", path);
+            return err_set(err, errno,
+                           "cannot make the directory '%s' (%s): say where else with -o state_dir=, cache_dir=", path,
+                           strerrordesc_np(errno));
         if (!slash)
             return 0;
         *slash = '/';

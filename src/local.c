@@ -32,7 +32,7 @@ int local_profile(const char *dir, char *ret_name, size_t room, struct err *err)
     int r;
 
     if (!real)
-        return err_sys(err, "directory '%s'", dir);
+        return err_sys(err, "the directory '%s' cannot be served", dir);
     r = digest_of(real, strlen(real), &digest, err);
     if (r < 0)
         return r;
@@ -91,12 +91,14 @@ static int read_url(int fd, char *ret_url, size_t room, struct err *err)
         ssize_t got;
 
         if (poll(&poll_fd, 1, LOCAL_START_MS) <= 0)
-            return err_set(err, ETIMEDOUT, "malqueryd did not start in time");
+            return err_set(err, ETIMEDOUT, "malqueryd did not listen within %d s: run it by hand to see why",
+                           LOCAL_START_MS / 1000);
         got = read(fd, ret_url + n, 1);
         if (got < 0)
             return err_sys(err, "malqueryd");
         if (got == 0)
-            return err_set(err, EIO, "malqueryd ended at once");
+            return err_set(err, EIO,
+                           "malqueryd ended at once: is it installed beside malqueryfs? Run it by hand to see why");
         if (ret_url[n] == '\n')
             break;
         n++;
@@ -126,16 +128,16 @@ static int spawn(struct local *local, char *const *argv, const struct secret *id
     struct pipes pipes;
 
     if (pipe2(pipes.in, O_CLOEXEC) < 0)
-        return err_sys(err, "a pipe to malqueryd");
+        return err_sys(err, "no pipe to malqueryd");
     in_read = pipes.in[0];
     local->alive_fd = pipes.in[1];
     if (pipe2(pipes.out, O_CLOEXEC) < 0)
-        return err_sys(err, "a pipe from malqueryd");
+        return err_sys(err, "no pipe from malqueryd");
     out_read = pipes.out[0];
     out_write = pipes.out[1];
     local->pid = fork();
     if (local->pid < 0)
-        return err_sys(err, "start malqueryd");
+        return err_sys(err, "malqueryd cannot be started");
     if (local->pid == 0)
         child(&pipes, local->words_fd, argv, id, secret);
     close(steal_fd(&out_write));
@@ -169,10 +171,10 @@ int local_start(const char *dir, const char *index_dir, bool keep_stderr, struct
     *local = (struct local){ .alive_fd = -1, .words_fd = -1, .dir = "/tmp/malqueryfs-XXXXXX" };
     if (!mkdtemp(local->dir)) {
         local->dir[0] = '\0';
-        return err_sys(err, "a directory for the socket");
+        return err_sys(err, "no directory in /tmp for the socket of malqueryd");
     }
     if (!keep_stderr && (local->words_fd = memfd_create("malqueryd", MFD_CLOEXEC)) < 0)
-        return err_sys(err, "memory for the engine's words");
+        return err_sys(err, "no memory for what malqueryd says");
     find_engine(engine, sizeof engine);
     (void)snprintf(socket, sizeof socket, "%s/engine", local->dir); /* fits */
     if (snprintf(index, sizeof index, "%s/engine.db", index_dir) >= (int)sizeof index)

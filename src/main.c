@@ -410,7 +410,10 @@ static int wait_for_child(int fd)
     unsigned char code = EXIT_FUSE;
 
     if (read(fd, &code, 1) != 1)
-        (void)fprintf(stderr, "malqueryfs: the mount ended before it was ready\n"); /* nowhere else to say it */
+        (void)fprintf(
+            stderr,
+            "malqueryfs: the mount ended before it was usable, and did not say why: try with -f\n"); /* nowhere else to
+                                                                                                        say it */
     return code;
 }
 
@@ -439,7 +442,7 @@ static int start(struct program *program, struct err *err)
     if (program->config.foreground)
         return finish(program, run(program, err), err);
     if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
-        (void)err_sys(err, "go to the background"); /* the exit code says it */
+        (void)err_sys(err, "cannot go to the background; -f stays in the foreground"); /* the exit code says it */
         return complain(err, EXIT_FUSE);
     }
     if (pid > 0) {

@@ -15,6 +15,7 @@
 
 #include "engine/engine.h"
 #include "util/log.h"
+#include "util/notify.h"
 
 enum { EXIT_OK = 0, EXIT_USAGE = 1, EXIT_START = 2 };
 
@@ -138,7 +139,9 @@ CHECKED static int serve(struct engine_options *options, struct err *err)
     engine_credentials_done(&credentials);
     if (printf("%s\n", engine_url(engine)) < 0 || fflush(stdout) != 0)
         return err_sys(err, "write the URL");
+    notify_ready(engine_url(engine));
     wait_for_end(signal_fd, options->exit_with_stdin);
+    notify_stopping();
     end_soon();
     return 0;
 }
@@ -171,7 +174,8 @@ int main(int argc, char **argv)
     }
     if (show(&options))
         return EXIT_OK;
-    log_open("malqueryd", LOG_TO_STDERR, level_of(options.verbosity));
+    log_open("malqueryd", log_is_journal() ? LOG_TO_JOURNAL : LOG_TO_STDERR, level_of(options.verbosity));
+    notify_open();
     if (serve(&options, &err) < 0) {
         (void)fprintf(stderr, "malqueryd: %s\n", err.text);
         return EXIT_START;

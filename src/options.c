@@ -116,9 +116,23 @@ static const struct option_row *find(const char *name, enum option_place place)
     return NULL;
 }
 
+/* What was said, what is right, and where to read about it. */
+static int refuse(const struct option_row *row, const char *value, const char *wanted, struct err *err)
+{
+    enum { SHOWN_MAX = 60 };
+    const char *topic = options_topic(row->topic);
+
+    if (!value)
+        return err_set(err, EINVAL, "option '%s' has no value: give %s; see malqueryfs --help %s", row->name, wanted,
+                       topic);
+    return err_set(err, EINVAL, "option '%s': '%.*s' is not %s; see malqueryfs --help %s", row->name, SHOWN_MAX, value,
+                   wanted, topic);
+}
+
 static int set_choice(const struct option_row *row, const char *value, int *ret_choice, struct err *err)
 {
     size_t n = value ? strlen(value) : 0;
+    char wanted[128];
     int choice = 0;
 
     for (const char *word = row->value; n > 0 && word; word = strchr(word, '|'), choice++) {
@@ -129,7 +143,8 @@ static int set_choice(const struct option_row *row, const char *value, int *ret_
             return 0;
         }
     }
-    return err_set(err, EINVAL, "option '%s' is one of %s", row->name, row->value);
+    (void)snprintf(wanted, sizeof wanted, "one of %s", row->value); /* fits */
+    return refuse(row, value, wanted, err);
 }
 
 static int set_percent(const struct option_row *row, const char *value, int *ret_percent, struct err *err)
@@ -140,11 +155,11 @@ static int set_percent(const struct option_row *row, const char *value, int *ret
 
     n -= n > 0 && value[n - 1] == '%';
     if (n == 0 || n >= sizeof number)
-        return err_set(err, EINVAL, "option '%s' is a number from 0 to 100", row->name);
+        return refuse(row, value, "a number from 0 to 100", err);
     memcpy(number, value, n);
     number[n] = '\0';
     if (!text_parse_u64(number, 100, &percent))
-        return err_set(err, EINVAL, "option '%s' is a number from 0 to 100", row->name);
+        return refuse(row, value, "a number from 0 to 100", err);
     *ret_percent = (int)percent;
     return 0;
 }
@@ -154,8 +169,7 @@ static int set_bytes(const struct option_row *row, const char *value, int64_t *r
     uint64_t bytes = 0;
 
     if (!value || !text_parse_bytes(value, BYTES_MAX, &bytes) || (int64_t)bytes < row->min)
-        return err_set(err, EINVAL, "option '%s' is a size of at least %lld bytes, like 500M or 8G", row->name,
-                       (long long)row->min);
+        return refuse(row, value, "a size from 1M to 16T, like 500M or 8G", err);
     *ret_bytes = (int64_t)bytes;
     return 0;
 }
@@ -170,9 +184,9 @@ static int set_row(const struct option_row *row, const char *value, struct confi
         /* fall through */
     case KIND_TEXT:
         if (!value)
-            return err_set(err, EINVAL, "option '%s' needs a value", row->name);
+            return refuse(row, value, row->value, err);
         if (!text_copy(at, row->max, value))
-            return err_set(err, EINVAL, "the value of '%s' is longer than %zu bytes", row->name, row->max - 1);
+            return err_set(err, EINVAL, "option '%s': the value is longer than %zu bytes", row->name, row->max - 1);
         return 0;
     case KIND_BOOL:
     case KIND_FLAG:
@@ -181,7 +195,7 @@ static int set_row(const struct option_row *row, const char *value, struct confi
             return 0;
         }
         if (!value || !text_parse_bool(value, at))
-            return err_set(err, EINVAL, "option '%s' is on or off", row->name);
+            return refuse(row, value, "on or off", err);
         return 0;
     case KIND_CHOICE:
         return set_choice(row, value, at, err);
@@ -209,7 +223,8 @@ static int add_kernel_option(const char *name, struct config *config, struct err
         snprintf(config->kernel_options + used, sizeof config->kernel_options - used, "%s%s", used ? "," : "", name);
 
     if (n < 0 || (size_t)n >= sizeof config->kernel_options - used)
-        return err_set(err, EINVAL, "too many mount options");
+        return err_set(err, EINVAL, "the mount options have more than %zu bytes: leave some out",
+                       sizeof config->kernel_options - 1);
     return 0;
 }
 
@@ -320,7 +335,8 @@ static int parse_short(int argc, char **argv, int *at, struct config *config, st
     if (*text == 'o') {
         const char *list = text[1] ? text + 1 : *at + 1 < argc ? argv[++*at] : NULL;
 
-        return list ? options_parse_list(list, config, err) : err_set(err, EINVAL, "-o needs a value");
+        return list ? options_parse_list(list, config, err)
+                    : err_set(err, EINVAL, "option '-o' has no value: give name=value; see malqueryfs --help all");
     }
     for (; *text; text++) {
         const struct option_row *row = find_letter(*text);

@@ -53,5 +53,8 @@ extern const size_t option_rows_n;
 
 extern const char *const option_kernel_names[]; /* of mount(8) and libfuse, passed on; ends with NULL */
 
+/* How --help calls it. */
+const char *options_topic(enum option_topic topic);
+
 /* The value as it would be written; a password in a URL is left out. */
 void options_print_value(struct buf *text, const struct option_row *row, const struct config *config);

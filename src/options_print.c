@@ -37,6 +37,11 @@ static const struct {
     /* clang-format on */
 };
 
+const char *options_topic(enum option_topic topic)
+{
+    return topics[topic].name;
+}
+
 static bool is_shown_default(const struct option_row *row)
 {
     return row->fallback && row->fallback[0] && strcmp(row->fallback, "-") != 0 && row->kind != KIND_FLAG;

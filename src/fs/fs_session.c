@@ -53,11 +53,14 @@ static int clear_stale(struct fs *fs, struct err *err)
             return r;
     }
     if (!realpath(given, fs->mountpoint) || stat(fs->mountpoint, &st) < 0)
-        return err_sys(err, "mountpoint '%s'", given);
+        return errno == ENOENT ? err_set(err, ENOENT, "mountpoint '%s' does not exist; run: mkdir '%s'", given, given)
+                               : err_sys(err, "mountpoint '%s'", given);
     if (helper_mount_is_ours(fs->mountpoint))
         return err_set(err, EBUSY, "'%s' is a mount of malqueryfs already; to end it: fusermount3 -u '%s'", given,
                        given);
-    return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory", given);
+    return S_ISDIR(st.st_mode)
+               ? 0
+               : err_set(err, ENOTDIR, "mountpoint '%s' is not a directory: give one that exists", given);
 }
 
 static int open_session(struct fs *fs, const char *options, struct err *err)
@@ -93,7 +96,9 @@ static int mount_at(struct fs *fs, struct err *err)
     if (r < 0)
         return r;
     if (fuse_session_mount(fs->session, fs->mountpoint) != 0)
-        return err_set(err, EIO, "cannot mount on '%s' (libfuse says why above)", fs->mountpoint);
+        return err_set(err, EIO,
+                       "cannot mount on '%s': libfuse says why above; malqueryfs --check looks for what is missing",
+                       fs->mountpoint);
     fs->is_mounted = true;
     return 0;
 }

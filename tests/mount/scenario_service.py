@@ -109,6 +109,21 @@ def no_child_speaks_in_its_name(bench: Bench) -> None:
     assert b"NOTIFY_SOCKET" not in Path(f"/proc/{engine}/environ").read_bytes()
 
 
+@claim(mounted=False)
+def malqueryd_says_so_too(bench: Bench) -> None:
+    manager = Manager(bench)
+    engine = Program([malqueryd(), "--socket", bench.directory / "e.sock", "--index", bench.directory / "e.db",
+                      bench.zoo.directory], {**bench.environment, **CREDENTIALS, "NOTIFY_SOCKET": str(manager.path)},
+                     bench.logs / "engine.log")
+    try:
+        same(manager.hears(), {"READY": "1", "STATUS": f"unix:{bench.directory}/e.sock"})
+        engine.process.terminate()
+        same(manager.hears(), {"STOPPING": "1"})
+        same(engine.wait(), 0)
+    finally:
+        engine.kill()
+
+
 # ---- SIGHUP ----
 
 
