@@ -32,7 +32,7 @@ const struct option_row option_rows[] = {
       .value = "[TOPIC]", .help = "usage and topics, or the options of one" },
     { .name = "version", .topic = TOPIC_CONFIG, .letter = 'V', .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(version), .help = "the version" },
     { .name = "dump-options", .topic = TOPIC_CONFIG, .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(dump_options),
-      .help = "the names of all options, one a line" },
+      .help = "all options, one a line: name, letter, value and help, separated by tabs" },
     { .name = "dump-tree", .topic = TOPIC_CONFIG, .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(dump_tree),
       .help = "every file and directory of the mount, one a line" },
 

@@ -33,7 +33,7 @@ void options_take_live(struct config *config, const struct config *fresh, option
 /* Usage and topics, one topic, or "all" of them; -EINVAL: no such topic. */
 CHECKED int options_help(FILE *out, const char *topic, struct err *err);
 
-/* One name a line. */
+/* A line for each: name, letter, value and help, separated by tabs; packaging/completions reads them. */
 void options_dump(FILE *out);
 
 /* A line `name<TAB>value<TAB>where it is from` for each option of the configuration, and the places that come of them.

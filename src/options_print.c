@@ -109,8 +109,13 @@ int options_help(FILE *out, const char *topic, struct err *err)
 
 void options_dump(FILE *out)
 {
-    for (size_t i = 0; i < option_rows_n; i++)
-        (void)fprintf(out, "%s%s\n", option_rows[i].place == PLACE_ARGUMENT ? "--" : "", option_rows[i].name);
+    for (size_t i = 0; i < option_rows_n; i++) {
+        const struct option_row *row = &option_rows[i];
+        const char letter[] = { row->letter, '\0' };
+
+        (void)fprintf(out, "%s%s\t%s\t%s\t%s\n", row->place == PLACE_ARGUMENT ? "--" : "", row->name, letter,
+                      row->value ? row->value : "", row->help);
+    }
 }
 
 /* ---- what counts, and where it is from ---- */

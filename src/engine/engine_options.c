@@ -83,7 +83,7 @@ static const struct row rows[] = {
       .help = "log requests; twice: log details" },
     { .name = "help", .letter = 'h', .kind = KIND_FLAG, .at = AT(help), .help = "show this and end" },
     { .name = "version", .letter = 'V', .kind = KIND_FLAG, .at = AT(version), .help = "show the version and end" },
-    { .name = "dump-options", .kind = KIND_FLAG, .at = AT(dump_options), .help = "show the names of all options and end" },
+    { .name = "dump-options", .kind = KIND_FLAG, .at = AT(dump_options), .help = "show all options for programs and end" },
     /* clang-format on */
 };
 
@@ -345,6 +345,10 @@ void engine_options_help(FILE *file)
 
 void engine_options_dump(FILE *file)
 {
-    for (size_t i = 0; i < ROWS; i++)
-        (void)fprintf(file, "%s\n", rows[i].name);
+    for (size_t i = 0; i < ROWS; i++) {
+        const char letter[] = { rows[i].letter, '\0' };
+
+        (void)fprintf(file, "--%s\t%s\t%s\t%s\n", rows[i].name, letter, rows[i].argument ? rows[i].argument : "",
+                      rows[i].help);
+    }
 }

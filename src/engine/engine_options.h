@@ -36,5 +36,5 @@ void engine_options_done(struct engine_options *options);
 
 void engine_options_help(FILE *file);
 
-/* One name per line, without dashes, in the order of the table. */
+/* A line for each: name, letter, value and help, separated by tabs; packaging/completions reads them. */
 void engine_options_dump(FILE *file);

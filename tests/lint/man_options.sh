@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every option of a program is in its man page and the other way round. The programs print their options with
-# --dump-options, one name a line; the pages have them as `.It Fl x`, `.It Fl -name` or, for -o, `.It Cm name`.
+# --dump-options, one a line with the name first; the pages have them as `.It Fl x`, `.It Fl -name` or, for -o, `.It Cm name`.
 # Letters are other spellings of a long name and do not count.
 # Usage: man_options.sh MALQUERYFS MALQUERYD [ROOT]
 set -u
@@ -9,7 +9,7 @@ d=${2:?the program malqueryd}
 cd "${3:-$(dirname "$0")/../..}" || exit 2
 
 in_program() {
-    "$1" --dump-options | sed -E 's/^-*//; s/[= ].*//' | grep . | sort -u
+    "$1" --dump-options | sed -E 's/^-*//; s/\t.*//' | grep . | sort -u
 }
 # In an .It line every word after Fl is an option, and a word after Cm when the line starts with it: later ones are values.
 in_page() {

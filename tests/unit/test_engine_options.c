@@ -143,7 +143,7 @@ static void every_dumped_name_is_in_the_help(void **unused)
         char *end = strchr(name, '\n');
 
         assert_non_null(end);
-        (void)snprintf(wanted, sizeof wanted, "--%.*s ", (int)(end - name), name);
+        (void)snprintf(wanted, sizeof wanted, "%.*s ", (int)strcspn(name, "\t"), name);
         assert_non_null(strstr(help, wanted));
         name = end + 1;
     }
