@@ -42,10 +42,6 @@ class Goal:
     is_speed: bool = False  # the ratio is that of speeds: larger is better
     measure: str = ""
 
-    @property
-    def text(self) -> str:
-        return f"{'≥' if self.is_speed else '≤'} {{}}"
-
 
 def faster_than(peer: str, times: float, measure: str = "") -> Goal:
     """At least `times` as fast as the peer; 0.7 may take a bit longer."""
@@ -115,7 +111,6 @@ class Row:
     goals: tuple[Goal, ...]
     measure: Callable
     ours: str
-    is_slow: bool  # left out of a run that names no rows, unless it is a full one
 
     def verdicts(self, race: Race) -> list[tuple[Goal, float, bool]]:
         """Each goal whose peer took part, what it came to, and whether it is met."""
@@ -134,10 +129,9 @@ class Row:
 rows: list[Row] = []
 
 
-def row(name: str, work: str, unit: str, goals: list[Goal] | tuple[Goal, ...] = (), ours: str = "malqueryfs",
-        is_slow: bool = False) -> Callable:
+def row(name: str, work: str, unit: str, goals: list[Goal] | tuple[Goal, ...] = (), ours: str = "malqueryfs") -> Callable:
     def add(measure: Callable) -> Callable:
-        rows.append(Row(name, work, unit, tuple(goals), measure, ours, is_slow))
+        rows.append(Row(name, work, unit, tuple(goals), measure, ours))
         return measure
 
     return add

@@ -167,7 +167,7 @@ SIZES = {"1k": 1000, "10k": 10_000, "100k": 100_000, "1M": 1_000_000}
 
 
 @row("growth", "growth with the number of results", "s",
-     [within("100k", 15, "`ls -l`"), within("100k", 15, "mount")], ours="1M", is_slow=True)
+     [within("100k", 15, "`ls -l`"), within("100k", 15, "mount")], ours="1M")
 def growth(world: World, race: Race) -> None:
     """A million are ten requests, and ten times 100,000 are at most fifteen times the work."""
     sizes = {"1k": 1000, "10k": 10_000} if world.quick else SIZES
