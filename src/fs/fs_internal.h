@@ -78,6 +78,8 @@ struct fs {
     struct fuse_session *session;
     char mountpoint[PATH_MAX]; /* absolute: the working directory changes */
     bool is_mounted;
+    uid_t uid; /* whose everything is */
+    gid_t gid;
     pthread_t main_thread;
     pthread_t signals;
     bool has_signals;
@@ -127,8 +129,8 @@ void fs_poll_stop(struct fs *fs);
 /* ---- fs_reply.c: the one place that turns a struct err into a reply and a log line ---- */
 void fs_reply_err(fuse_req_t req, const char *op, fuse_ino_t ino, const struct err *err);
 void fs_reply_code(fuse_req_t req, const char *op, fuse_ino_t ino, int code);
-void fs_fill_stat(const struct tree_attr *attr, struct stat *st);
-void fs_fill_entry(const struct tree_attr *attr, struct fuse_entry_param *entry);
+void fs_fill_stat(const struct fs *fs, const struct tree_attr *attr, struct stat *st);
+void fs_fill_entry(const struct fs *fs, const struct tree_attr *attr, struct fuse_entry_param *entry);
 void *fs_buffer_take(struct fs *fs);
 void fs_buffer_give(struct fs *fs, void *buffer);
 

@@ -62,7 +62,7 @@ static void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fs_reply_err(req, "lookup", parent, &err);
         return;
     }
-    fs_fill_entry(&attr, &entry);
+    fs_fill_entry(fs, &attr, &entry);
     if (fuse_reply_entry(req, &entry) != 0)
         tree_forget(fs->tree, attr.ino, 1); /* the kernel never saw it */
 }
@@ -81,7 +81,7 @@ static int run_getattr(struct fs *fs, struct fs_call *call, struct need *need, s
 
     if (r != 0)
         return r;
-    fs_fill_stat(&attr, &st);
+    fs_fill_stat(fs, &attr, &st);
     (void)fuse_reply_attr(call->req, &st, (double)attr.attr_ttl_ms / 1000); /* fails only when the caller is gone */
     return 0;
 }
@@ -150,7 +150,7 @@ static int run_mkdir(struct fs *fs, struct fs_call *call, struct need *need, str
         r = tree_lookup(fs->tree, call->ino, call->name, &attr, err);
     if (r != 0)
         return r;
-    fs_fill_entry(&attr, &entry);
+    fs_fill_entry(fs, &attr, &entry);
     if (fuse_reply_entry(call->req, &entry) != 0)
         tree_forget(fs->tree, attr.ino, 1); /* the kernel never saw it */
     return 0;
@@ -411,7 +411,7 @@ static int add_entry(void *closure, const char *name, const struct tree_attr *at
     size_t left = page->room - page->n;
     size_t n;
 
-    fs_fill_entry(attr, &entry);
+    fs_fill_entry(page->fs, attr, &entry);
     if (page->is_plus) {
         if (!has_attr)
             entry.ino = 0; /* name and type only: no lookup count */
@@ -545,7 +545,7 @@ static void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mo
     }
     fi->fh = (uintptr_t)handle;
     set_open_flags(fi, &opened);
-    fs_fill_entry(&attr, &entry);
+    fs_fill_entry(fs, &attr, &entry);
     if (fuse_reply_create(req, &entry, fi) != 0) {
         (void)tree_release(fs->tree, handle, &nobody, &err); /* nothing is dirty yet */
         tree_forget(fs->tree, attr.ino, 1);

@@ -38,14 +38,14 @@ void fs_reply_code(fuse_req_t req, const char *op, fuse_ino_t ino, int code)
     fs_reply_err(req, op, ino, &err);
 }
 
-void fs_fill_stat(const struct tree_attr *attr, struct stat *st)
+void fs_fill_stat(const struct fs *fs, const struct tree_attr *attr, struct stat *st)
 {
     *st = (struct stat){ 0 };
     st->st_ino = attr->ino;
     st->st_mode = attr->mode;
     st->st_nlink = attr->nlink;
-    st->st_uid = getuid();
-    st->st_gid = getgid();
+    st->st_uid = fs->uid;
+    st->st_gid = fs->gid;
     st->st_size = attr->size;
     st->st_blksize = ST_BLKSIZE;
     st->st_blocks = (attr->size + ST_BLOCK_BYTES - 1) / ST_BLOCK_BYTES; /* 0 would look like a hole */
@@ -54,14 +54,14 @@ void fs_fill_stat(const struct tree_attr *attr, struct stat *st)
     st->st_atim.tv_sec = attr->mtime_s;
 }
 
-void fs_fill_entry(const struct tree_attr *attr, struct fuse_entry_param *entry)
+void fs_fill_entry(const struct fs *fs, const struct tree_attr *attr, struct fuse_entry_param *entry)
 {
     *entry = (struct fuse_entry_param){ 0 };
     entry->ino = attr->ino;
     entry->generation = 1;
     entry->attr_timeout = (double)attr->attr_ttl_ms / 1000;
     entry->entry_timeout = (double)attr->entry_ttl_ms / 1000;
-    fs_fill_stat(attr, &entry->attr);
+    fs_fill_stat(fs, attr, &entry->attr);
 }
 
 void *fs_buffer_take(struct fs *fs)

@@ -112,6 +112,8 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
         return err_set(err, ENOMEM, "no memory for the filesystem");
     fs->config = *config;
     fs->tree = config->tree;
+    fs->uid = getuid();
+    fs->gid = getgid();
     lock_init(&fs->lock, LOCK_FS_PARK);
     lock_init(&fs->buffers.lock, LOCK_FS_BUFFERS);
     list_init(&fs->jobs);

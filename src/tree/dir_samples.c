@@ -153,34 +153,46 @@ const char *sample_state(struct tree *tree, const struct store_sample *sample)
 
 /* ---- bytes ---- */
 
+/* Opens what is here. STORE_ABSENT: it is not. TREE_NEED: it is, but a thread that may wait has to see to it first. */
+static int open_local(struct tree *tree, struct handle *handle, struct need *need, struct err *err)
+{
+    const struct digest *digest = &handle->subject.digest;
+    int r;
+
+    *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
+    if (!store_object_is_checked(tree->store, digest))
+        return TREE_NEED; /* read whole, to compare it with its digest */
+    r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);
+    if (r == 0 && !node_was_told(tree, handle->ino, store_object_size(handle->object)))
+        return TREE_NEED; /* the size in the kernel goes */
+    return r;
+}
+
 static int open_sample(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open,
                        struct need *need, struct err *err)
 {
     const struct digest *digest = &handle->subject.digest;
     uint64_t seen = tree_changes(tree); /* before looking, so that no change falls between */
+    bool is_exact = node_is_exact(tree, handle->ino);
     struct store_sample sample;
     struct request_id bringer;
-    int r = known(tree, digest, &sample, need, err);
+    int r = is_exact ? open_local(tree, handle, need, err) : STORE_ABSENT;
 
-    if (r != 0)
-        return r;
-    if (!store_object_is_checked(tree->store, digest)) { /* it is here, and read whole by a thread that may wait */
-        *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
-        return TREE_NEED;
-    }
-    r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);
-    if (r < 0)
-        return r;
-    if (r == 0 && !node_was_told(tree, handle->ino, store_object_size(handle->object))) {
-        *need = (struct need){ .kind = NEED_BYTES, .digest = *digest }; /* they are here; the size in the kernel goes */
-        return TREE_NEED;
+    if (r == STORE_ABSENT) {
+        r = known(tree, digest, &sample, need, err);
+        if (r == 0)
+            r = open_local(tree, handle, need, err);
+        is_exact = r == 0 && sample.sample.size_bytes == store_object_size(handle->object);
     }
     if (r == 0) {
         /* Exact sizes let the kernel keep pages for ever; without one every read must reach us. */
-        ret_open->is_immutable = sample.sample.size_bytes == store_object_size(handle->object);
-        ret_open->is_live = !ret_open->is_immutable;
-        return 0;
+        ret_open->is_immutable = is_exact;
+        ret_open->is_live = !is_exact;
+        if (is_exact)
+            node_set_exact(tree, handle->ino);
     }
+    if (r != STORE_ABSENT)
+        return r;
     if (sample.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
     handle->opener = process_caller(tree, &handle->opener);

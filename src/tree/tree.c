@@ -40,6 +40,13 @@ bool need_equal(const struct need *a, const struct need *b)
            strcmp(a->request.s, b->request.s) == 0;
 }
 
+/* Nothing of such a directory changes but its name: the kernel need not ask again at each name that is looked up in it.
+ */
+static bool is_constant(const struct node_spec *spec)
+{
+    return S_ISDIR(spec->mode) && !(spec->ops && spec->ops->attr);
+}
+
 /* What every node of a row has in common. */
 static void fill_attr(struct tree *tree, const struct node_spec *spec, struct tree_attr *attr)
 {
@@ -48,7 +55,7 @@ static void fill_attr(struct tree *tree, const struct node_spec *spec, struct tr
         .nlink = S_ISDIR(spec->mode) ? 2 : 1,
         .mtime_s = tree->started_s,
         .entry_ttl_ms = spec->ttl_ms,
-        .attr_ttl_ms = spec->ttl_ms,
+        .attr_ttl_ms = is_constant(spec) ? FOREVER_MS : spec->ttl_ms,
     };
 }
 

@@ -87,6 +87,7 @@ struct node {
     enum store_dir dir;
     enum store_group group;
     struct digest digest;
+    bool is_exact;     /* of a sample: its bytes were here once, and as many as its metadata says */
     int64_t told_size; /* that the kernel may keep for this sample; -1: none */
     char text[];       /* the subject's, "" for a digest */
 };
@@ -227,6 +228,10 @@ CHECKED int tree_find_child(struct tree *tree, uint64_t parent, const char *name
  */
 void node_tell_locked(struct node *node, const struct tree_attr *attr);
 bool node_was_told(struct tree *tree, uint64_t ino, int64_t size);
+
+/* Both never change for a sample, so that one look into the metadata is enough. */
+void node_set_exact(struct tree *tree, uint64_t ino);
+bool node_is_exact(struct tree *tree, uint64_t ino);
 
 /* A copy of what a node is, made under the lock, so that work goes on without it. False: unknown number. */
 bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject);

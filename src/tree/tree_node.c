@@ -130,6 +130,29 @@ bool node_was_told(struct tree *tree, uint64_t ino, int64_t size)
     return is_right;
 }
 
+void node_set_exact(struct tree *tree, uint64_t ino)
+{
+    struct node *node;
+
+    lock_acquire(&tree->lock);
+    node = node_get_locked(tree, ino);
+    if (node)
+        node->is_exact = true;
+    lock_release(&tree->lock);
+}
+
+bool node_is_exact(struct tree *tree, uint64_t ino)
+{
+    struct node *node;
+    bool is_exact;
+
+    lock_acquire(&tree->lock);
+    node = node_get_locked(tree, ino);
+    is_exact = node && node->is_exact;
+    lock_release(&tree->lock);
+    return is_exact;
+}
+
 bool node_copy(struct tree *tree, uint64_t ino, const struct node_spec **ret_spec, struct subject *ret_subject)
 {
     struct node *node;

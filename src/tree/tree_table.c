@@ -127,9 +127,9 @@ static const struct node_spec in_fuzzy[] = {
 };
 
 static const struct node_spec in_searches[] = {
-    { .name = "exact", .mode = USER_DIR_MODE, .user = &user_dirs[STORE_EXACT], CHILDREN(in_exact),
+    { .name = "exact", .mode = USER_DIR_MODE, .ttl_ms = FOREVER_MS, .user = &user_dirs[STORE_EXACT], CHILDREN(in_exact),
       .doc = "searches for bytes, for certain" },
-    { .name = "fuzzy", .mode = USER_DIR_MODE, .user = &user_dirs[STORE_FUZZY], CHILDREN(in_fuzzy),
+    { .name = "fuzzy", .mode = USER_DIR_MODE, .ttl_ms = FOREVER_MS, .user = &user_dirs[STORE_FUZZY], CHILDREN(in_fuzzy),
       .doc = "searches for bytes, at once, with false positives" },
 };
 
@@ -158,20 +158,23 @@ static const struct node_spec in_root[] = {
       .doc = "the same numbers for machines, in the Prometheus text format" },
     { .name = "events", .ops = &file_events, .mode = FILE_MODE,
       .doc = "what happened since the mount, one JSON object a line; `tail -f` and poll(2) work" },
-    { .name = "hunts", .mode = USER_DIR_MODE, .user = &user_dirs[STORE_HUNTS], CHILDREN(in_hunts),
+    { .name = "hunts", .mode = USER_DIR_MODE, .ttl_ms = FOREVER_MS, .user = &user_dirs[STORE_HUNTS], CHILDREN(in_hunts),
       .doc = "copy a YARA rule here to hunt with it" },
-    { .name = "searches", .mode = DIR_MODE, CHILDREN(in_searches), .doc = "searches for byte patterns" },
-    { .name = "downloads", .mode = USER_DIR_MODE, .user = &user_dirs[STORE_DOWNLOADS], CHILDREN(in_downloads),
+    { .name = "searches", .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_searches),
+      .doc = "searches for byte patterns" },
+    { .name = "downloads", .mode = USER_DIR_MODE, .ttl_ms = FOREVER_MS, .user = &user_dirs[STORE_DOWNLOADS],
+      CHILDREN(in_downloads),
       .doc = "copy a hash list here to download its samples in one archive" },
-    { .name = "requests", .mode = DIR_MODE, CHILDREN(in_requests), .doc = "every request of this profile" },
-    { .name = "samples", .ops = &dir_samples, .mode = DIR_MODE, CHILDREN(in_samples),
+    { .name = "requests", .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_requests),
+      .doc = "every request of this profile" },
+    { .name = "samples", .ops = &dir_samples, .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_samples),
       .doc = "any sample by its SHA-256; a listing shows what is local" },
-    { .name = "metadata", .ops = &dir_metadata, .mode = DIR_MODE, CHILDREN(in_metadata),
+    { .name = "metadata", .ops = &dir_metadata, .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_metadata),
       .doc = "metadata of any sample (free); a listing shows what is known" },
-    { .name = "zips", .ops = &dir_samples, .mode = DIR_MODE, CHILDREN(in_zips),
+    { .name = "zips", .ops = &dir_samples, .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_zips),
       .doc = "local samples, each in a zip of its own" },
 };
 
-const struct node_spec tree_root = { .name = "", .mode = DIR_MODE, CHILDREN(in_root), .doc = "" };
+const struct node_spec tree_root = { .name = "", .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_root), .doc = "" };
 
 /* clang-format on */

@@ -1,7 +1,7 @@
 /*
- * bare -- the control: what FUSE itself costs. One flat directory, read once; names, sizes and times are answered from an
- * array, bytes from a mapping of the file. Everything that makes the kernel ask less is on, nothing is checked, opened
- * or noted, so no filesystem on the same libfuse answers sooner.
+ * bare -- the control: what FUSE itself costs. One flat directory, read once; names, sizes and times are answered from
+ * an array, bytes from a mapping of the file. Everything that makes the kernel ask less is on, nothing is checked,
+ * opened or noted, so no filesystem on the same libfuse answers sooner.
  *
  *     bare DIRECTORY MOUNTPOINT [libfuse options]
  *
@@ -51,10 +51,9 @@ static struct file *file_of(fuse_ino_t ino)
 
 static struct fuse_entry_param entry_of(const struct file *file)
 {
-    return (struct fuse_entry_param){ .ino = file->st.st_ino,
-                                      .attr = file->st,
-                                      .attr_timeout = for_good,
-                                      .entry_timeout = for_good };
+    return (struct fuse_entry_param){
+        .ino = file->st.st_ino, .attr = file->st, .attr_timeout = for_good, .entry_timeout = for_good
+    };
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -127,9 +126,8 @@ static void list(fuse_req_t req, size_t size, off_t offset, int is_plus)
     }
     for (size_t i = (size_t)offset; i < n_files; i++) {
         struct fuse_entry_param entry = entry_of(&files[i]);
-        size_t took = is_plus
-                          ? fuse_add_direntry_plus(req, page + n, size - n, files[i].name, &entry, (off_t)i + 1)
-                          : fuse_add_direntry(req, page + n, size - n, files[i].name, &files[i].st, (off_t)i + 1);
+        size_t took = is_plus ? fuse_add_direntry_plus(req, page + n, size - n, files[i].name, &entry, (off_t)i + 1)
+                              : fuse_add_direntry(req, page + n, size - n, files[i].name, &files[i].st, (off_t)i + 1);
 
         if (took > size - n)
             break;

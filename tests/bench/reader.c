@@ -3,8 +3,8 @@
  *
  *     reader whole BLOCK FILE REFERENCE    seconds from open to close, reads of BLOCK bytes
  *     reader forget BLOCK FILE REFERENCE   the same after the kernel has dropped the pages of FILE
- *     reader first BLOCK DIR REFERENCES    for each file of the directory REFERENCES, that of DIR with this name: seconds
- *                                          from before open to after the first BLOCK bytes; one a line
+ *     reader first BLOCK DIR REFERENCES    for each file of the directory REFERENCES, that of DIR with this name:
+ * seconds from before open to after the first BLOCK bytes; one a line
  *
  * Exits with 1 when a byte is wrong or a call fails. `first` reads each file once before it measures.
  */

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -155,6 +156,67 @@ static void the_table_is_complete(void **state)
     every_row_says_what_it_is(&tree_root);
 }
 
+/* Without a store: none of these is looked up anywhere. */
+static void the_kernel_keeps_the_directories_of_the_root(void **state)
+{
+    struct tree tree;
+    struct tree_attr attr;
+    struct err err = { 0 };
+
+    (void)state;
+    with_tree(&tree);
+    for (size_t i = 0; i < tree_root.n_children; i++) {
+        if (!S_ISDIR(tree_root.children[i].mode))
+            continue;
+        assert_int_equal(tree_lookup(&tree, TREE_ROOT, tree_root.children[i].name, &attr, &err), 0);
+        assert_int_equal(attr.entry_ttl_ms, FOREVER_MS);
+        assert_int_equal(attr.attr_ttl_ms, FOREVER_MS);
+    }
+    without_tree(&tree);
+}
+
+/* The name may lead to the results of another request tomorrow, the directory itself stays what it is. */
+static void a_directory_of_results_is_kept_and_its_name_is_not(void **state)
+{
+    const struct node_spec *request = row(row(&tree_root, "requests"), "<id>");
+    const struct node_spec *samples = row(request, "samples");
+    struct subject subject = { .kind = SUBJECT_REQUEST, .text = "an id" };
+    struct tree tree;
+    struct tree_attr attr;
+    struct need need;
+    struct err err = { 0 };
+    struct node *node;
+
+    (void)state;
+    with_tree(&tree);
+    lock_acquire(&tree.lock);
+    node = node_take_locked(&tree, 5, samples, "samples", &subject);
+    lock_release(&tree.lock);
+    assert_int_equal(tree_getattr(&tree, node->ino, NULL, &attr, &need, &err), 0);
+    assert_int_equal(attr.attr_ttl_ms, FOREVER_MS);
+    assert_int_equal(attr.entry_ttl_ms, 0);
+    without_tree(&tree);
+}
+
+static void a_sample_is_exact_from_when_it_was_opened_so(void **state)
+{
+    const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
+    struct subject subject = a_sample(1);
+    struct tree tree;
+    struct node *node;
+
+    (void)state;
+    with_tree(&tree);
+    lock_acquire(&tree.lock);
+    node = node_take_locked(&tree, 1, spec, "x", &subject);
+    lock_release(&tree.lock);
+    assert_false(node_is_exact(&tree, node->ino));
+    node_set_exact(&tree, node->ino);
+    assert_true(node_is_exact(&tree, node->ino));
+    assert_false(node_is_exact(&tree, node->ino + 1));
+    without_tree(&tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +228,9 @@ int main(void)
         cmocka_unit_test(two_samples_that_collide_are_two_nodes),
         cmocka_unit_test(a_node_lives_until_its_last_lookup_is_forgotten),
         cmocka_unit_test(the_table_is_complete),
+        cmocka_unit_test(the_kernel_keeps_the_directories_of_the_root),
+        cmocka_unit_test(a_directory_of_results_is_kept_and_its_name_is_not),
+        cmocka_unit_test(a_sample_is_exact_from_when_it_was_opened_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
