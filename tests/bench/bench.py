@@ -18,7 +18,7 @@ A row is a function in a file rows_<topic>.py; `run` finds it there:
 - Whatever is measured is also checked, by the contestant itself and outside of what is timed: raise, when a byte is
   wrong. A row that raises fails the whole run.
 - `world.quick`: small data, and race.run() makes one round, whatever it is asked for. Nobody judges then.
-- A peer that is not installed raises Missing in the row or is left out; the table says so.
+- A contestant that raises Missing, because its program is not here, is left out, and the table says so.
 """
 
 from __future__ import annotations
@@ -73,14 +73,24 @@ class Race:
     def run(self, rounds: int) -> None:
         for number in range(1 if self.is_quick else rounds):
             turn = number % len(self._contestants)
-            for name, contestant, before in self._contestants[turn:] + self._contestants[:turn]:
-                if before:
-                    before()
-                started = time.monotonic()
-                measured = contestant()
-                seconds = time.monotonic() - started
-                self._note(name, seconds if measured is None else measured)
+            for one in self._contestants[turn:] + self._contestants[:turn]:
+                try:
+                    self._turn(*one)
+                except Missing as what:
+                    self.leave_out(one[0], what)
+                    self._contestants.remove(one)
         self._contestants.clear()
+
+    def leave_out(self, name: str, what: Missing) -> None:
+        self.notes.append(f"without {name}: {what} is not here")
+
+    def _turn(self, name: str, contestant: Callable[[], Measure], before: Callable[[], object] | None) -> None:
+        if before:
+            before()
+        started = time.monotonic()
+        measured = contestant()
+        seconds = time.monotonic() - started
+        self._note(name, seconds if measured is None else measured)
 
     def _note(self, name: str, measured: float | dict[str, float]) -> None:
         for measure, value in (measured if isinstance(measured, dict) else {"": measured}).items():

@@ -6,7 +6,7 @@ import os
 import statistics
 from pathlib import Path
 
-from bench import Race, below, faster_than, row, within
+from bench import Missing, Race, below, faster_than, row, within
 from world import KIB, MIB, World, rss_bytes
 
 BLOCK = 128 * KIB  # what cat and cp read at a time
@@ -30,20 +30,25 @@ def local(world: World, directory: Path):
     return world.once(("local", directory), make)
 
 
-def peers(world: World, directory: Path) -> dict[str, Path]:
+def peers(world: World, race: Race, directory: Path) -> dict[str, Path]:
     """Everybody's view of the directory, each kept where the peer keeps what it has read."""
-    def make() -> dict[str, Path]:
-        return {"malqueryfs": local(world, directory) / "samples", "native": directory,
-                "bare": world.keep(world.bare(directory)), "httpdirfs": world.keep(world.httpdirfs(directory)),
-                "rclone": world.keep(world.rclone(directory)), "sshfs": world.keep(world.sshfs(directory))}
-
-    return world.once(("peers", directory), make)
+    views = {"malqueryfs": lambda: local(world, directory) / "samples", "native": lambda: directory}
+    views |= {name: lambda mount=mount: world.once((mount.__name__, directory), lambda: world.keep(mount(directory)))
+              for name, mount in (("bare", world.bare), ("httpdirfs", world.httpdirfs), ("rclone", world.rclone),
+                                  ("sshfs", world.sshfs))}
+    found = {}
+    for name, view in views.items():
+        try:
+            found[name] = view()
+        except Missing as what:
+            race.leave_out(name, what)
+    return found
 
 
 def race_of_reads(world: World, race: Race, how: str, size: int, rounds: int) -> None:
     directory = world.noise(1, size)
     [name] = os.listdir(directory)
-    for contestant, place in peers(world, directory).items():
+    for contestant, place in peers(world, race, directory).items():
         world.reader("whole", BLOCK, place / name, directory / name)  # into the peer's own cache
         race.add(contestant, lambda place=place: world.reader(how, BLOCK, place / name, directory / name)[0])
     race.run(rounds)
@@ -83,7 +88,7 @@ def first_byte(world: World, race: Race) -> None:
         times = statistics.quantiles(world.reader("first", FIRST_BLOCK, place, directory), n=100)
         return {"p50": times[49], "p99": times[98]}
 
-    for contestant, place in peers(world, directory).items():
+    for contestant, place in peers(world, race, directory).items():
         race.add(contestant, lambda place=place: once(place))
     race.run(7)
 
