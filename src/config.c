@@ -289,6 +289,8 @@ int config_load(int argc, char **argv, struct config *config, struct err *err)
         (void)err_set(err, EINVAL, "no mountpoint was given: malqueryfs [options] MOUNTPOINT; see malqueryfs --help");
         return EXIT_USAGE;
     }
+    if (config->top) /* it reads what is mounted, and needs no account */
+        return 0;
     if (config->setuid[0] && mount_helper_become(config->setuid, err) < 0)
         return EXIT_USAGE;
     if (read_file(config, err) < 0 || read_credentials(config, err) < 0 || read_environment(config, err) < 0 ||

@@ -51,6 +51,7 @@ struct config {
     bool check;
     bool rotate_key;
     bool dump_config;
+    bool top;
     bool version;
     bool dump_options;
     bool dump_tree;

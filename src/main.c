@@ -20,6 +20,7 @@
 #include "mount_helper.h"
 #include "options.h"
 #include "program.h"
+#include "top/top.h"
 #include "util/log.h"
 #include "util/notify.h"
 #include "util/text.h"
@@ -499,6 +500,8 @@ static int do_as_asked(struct program *program)
     if (print_only(program, &code, &err))
         return code ? complain(&err, code) : 0;
     harden();
+    if (program->config.top)
+        return top_run(program->config.mountpoint, &err) < 0 ? complain(&err, EXIT_MOUNTPOINT) : 0;
     if (!program->config.check && !program->config.rotate_key)
         return start(program, &err);
     code = program->config.check ? program_check(program, &err) : rotate_key(program, &err);

@@ -28,6 +28,8 @@ const struct option_row option_rows[] = {
       .help = "every value that counts and where it is from, a line each, without secrets" },
     { .name = "rotate-key", .topic = TOPIC_CACHE, .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(rotate_key),
       .help = "seal the cache of the profile with a new key, do not mount" },
+    { .name = "top", .topic = TOPIC_CONFIG, .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(top),
+      .help = "show what the mount at MOUNTPOINT is doing: live on a terminal, else once" },
     { .name = "help", .topic = TOPIC_CONFIG, .letter = 'h', .kind = KIND_TOPIC, .place = PLACE_ARGUMENT, AT(help),
       .value = "[TOPIC]", .help = "usage and topics, or the options of one" },
     { .name = "version", .topic = TOPIC_CONFIG, .letter = 'V', .kind = KIND_FLAG, .place = PLACE_ARGUMENT, AT(version), .help = "the version" },

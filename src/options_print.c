@@ -77,7 +77,8 @@ static void help_summary(FILE *out)
 {
     (void)fputs("usage: malqueryfs [options] [SOURCE] MOUNTPOINT\n"
                 "       malqueryfs --local DIR MOUNTPOINT\n"
-                "       malqueryfs --check | --dump-config | --rotate-key [options]\n\n"
+                "       malqueryfs --check | --dump-config | --rotate-key [options]\n"
+                "       malqueryfs --top MOUNTPOINT\n\n"
                 "Mounts CrowdStrike MalQuery as a directory. The account comes from FALCON_CLIENT_ID and\n"
                 "FALCON_CLIENT_SECRET or from ~/.config/malqueryfs/config.ini; --local DIR needs none.\n\n"
                 "Topics, for malqueryfs --help TOPIC:\n",

@@ -149,6 +149,20 @@ bool cache_progress(struct cache *cache, const struct request_id *id, struct cac
  */
 CHECKED int cache_fetch_request(struct cache *cache, const struct request_id *id, struct err *err);
 
+/* ---- transfers: bytes that are on their way ---- */
+
+enum { CACHE_TRANSFERS_MAX = 32 }; /* that are told; more than there are threads that fetch */
+
+struct cache_transfer {
+    char what[DIGEST_TEXT + 1]; /* the SHA-256 of a sample, or the id of the request whose archive it is */
+    int64_t have_bytes;
+    int64_t size_bytes; /* as the metadata has it; 0: not known */
+    int64_t since_ms;   /* monotonic */
+};
+
+/* Those that are under way now, at most CACHE_TRANSFERS_MAX. */
+size_t cache_transfers(struct cache *cache, struct cache_transfer *ret_transfers);
+
 /* ---- what is new ---- */
 
 /* Grows with every event and whenever an entry, a request or the health changed. */

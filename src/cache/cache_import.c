@@ -32,6 +32,7 @@ const char cache_archive_password[] = "infected";
 struct archive_intake {
     struct cache *cache;
     struct store_writer *writer;
+    struct cache_transfer *transfer;
     int64_t n_bytes;
 };
 
@@ -53,6 +54,7 @@ static int take(void *closure, const void *data, size_t n, struct err *err)
         return err_set(err, EFBIG, "an archive of more than %lld bytes", (long long)CACHE_ARCHIVE_MAX);
     if (before / PROGRESS_BYTES != intake->n_bytes / PROGRESS_BYTES)
         note_progress(intake->cache, intake->n_bytes);
+    cache_transfer_add(intake->transfer, n);
     return store_writer_write(intake->writer, data, n, err);
 }
 
@@ -65,7 +67,9 @@ int cache_fetch_archive(struct cache *cache, const struct request_id *id, struct
     if (r < 0)
         return r;
     intake.writer = writer;
+    intake.transfer = cache_transfer_begin(cache, id->s, 0);
     r = cache_note(cache, api_multi_fetch(cache->api, id, take, &intake, err), err);
+    cache_transfer_end(cache, intake.transfer);
     if (r != 0)
         return r;
     note_progress(cache, intake.n_bytes);

@@ -143,6 +143,14 @@ bool cache_is_importing(struct cache *cache, const struct request_id *id);
 /* The importer thread. */
 void *cache_import_main(void *closure);
 
+/* ---- bytes that are on their way (cache_transfer.c) ---- */
+
+/* `what` as in struct cache_transfer, size 0: not known. NULL: no row is free; the others take that. The row is the
+ * caller's until the end. */
+struct cache_transfer *cache_transfer_begin(struct cache *cache, const char *what, int64_t size_bytes);
+void cache_transfer_add(struct cache_transfer *transfer, size_t n);
+void cache_transfer_end(struct cache *cache, struct cache_transfer *transfer);
+
 /* ---- spending (cache_spend.c) ---- */
 
 /*
@@ -204,7 +212,8 @@ struct cache {
     size_t next_denial;
     struct request_id imports[CACHE_IMPORTS_MAX]; /* the first is being imported */
     size_t n_imports;
-    struct cache_progress progress; /* of the first */
+    struct cache_progress progress;                       /* of the first */
+    struct cache_transfer transfers[CACHE_TRANSFERS_MAX]; /* a row is free when it says nothing of what */
     pthread_t importer;
     bool has_importer;
     struct poll *polls; /* touched by the poller thread only */

@@ -209,7 +209,9 @@ static void ask(struct cache *cache, struct poll *poll)
         cache_import(cache, &poll->request.id);
     else if (r == 0 && result.state != REQUEST_INPROGRESS)
         conclude(cache, &poll->request, &result);
-    else if (r < 0 && r != -ECANCELED)
+    else if (r == 0)
+        cache_changed(cache); /* nothing but the time: who reads `wait` sees that it goes on */
+    else if (r != -ECANCELED)
         log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "poll"), LOG_TEXT(LOG_REQUEST, poll->request.id.s),
                   LOG_NUMBER(LOG_ERRNO, err.code), LOG_TEXT(LOG_TRACE, err.trace));
     if (r >= 0)

@@ -11,6 +11,7 @@
 /* Bytes on their way from the service into a sealed object. */
 struct intake {
     struct store_writer *writer;
+    struct cache_transfer *transfer;
     int64_t n_bytes;
     int64_t most_bytes;
 };
@@ -35,6 +36,7 @@ static int take(void *closure, const void *data, size_t n, struct err *err)
     if (__builtin_add_overflow(intake->n_bytes, (int64_t)n, &intake->n_bytes) || intake->n_bytes > intake->most_bytes)
         return err_set(err, EFBIG, "more than %lld bytes", (long long)intake->most_bytes);
     CRASH_POINT(DOWNLOAD_ARRIVING);
+    cache_transfer_add(intake->transfer, n);
     return store_writer_write(intake->writer, data, n, err);
 }
 
@@ -77,7 +79,9 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
         return r;
     CRASH_POINT(DOWNLOAD_BEGUN);
     intake.writer = writer;
+    intake.transfer = cache_transfer_begin(cache, digest_format(digest).s, known->sample.size_bytes);
     r = cache_note(cache, api_download(cache->api, digest, take, &intake, &spent.was_sent, err), err);
+    cache_transfer_end(cache, intake.transfer);
     spent.outcome = r;
     CRASH_POINT(DOWNLOAD_ARRIVED);
     if (r == 0)

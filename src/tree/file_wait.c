@@ -1,6 +1,7 @@
 /*
- * The `wait` file: a stream. Each read gives the next status line, as soon as it differs from the last one; after the
- * line that says how the request ended, the end of the file.
+ * The `wait` file: a stream. Each read gives the next status line: as soon as it differs from the last one, and as long
+ * as it does not, once in a while with the time that went by. After the line that says how the request ended, the end
+ * of the file.
  */
 #include "tree/tree_internal.h"
 
@@ -8,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/text.h"
+
+enum { WAIT_LINE_MS = 10 * 1000 }; /* between two lines that differ in nothing but the time, at least */
 
 static int open_wait(struct tree *tree, struct handle *handle, int flags, struct tree_open *ret_open, struct need *need,
                      struct err *err)
@@ -34,12 +38,17 @@ static int attr_wait(struct tree *tree, const struct subject *subject, bool is_l
 }
 
 /* Two lines are the same news when only the elapsed time differs. */
-static bool is_news(const char *line, const char *last)
+static bool is_other(const char *line, const char *last)
 {
     const char *elapsed = strstr(line, " elapsed=");
     size_t n = elapsed ? (size_t)(elapsed - line) : strlen(line);
 
     return strncmp(line, last, n) != 0 || (last[n] != '\0' && strncmp(last + n, " elapsed=", 9) != 0);
+}
+
+static bool is_news(const struct view *view, const struct handle *handle, const char *line)
+{
+    return view_is_over(view) || is_other(line, handle->last) || clock_mono_ms() - handle->last_ms >= WAIT_LINE_MS;
 }
 
 /* The next line into handle->pending, when there is news. */
@@ -55,7 +64,8 @@ static int next_line(struct tree *tree, struct handle *handle, struct err *err)
         return r;
     view_status(&view, line, sizeof line);
     lock_acquire(&handle->lock);
-    if (!handle->is_over && !handle->pending[handle->at] && (view_is_over(&view) || is_news(line, handle->last))) {
+    if (!handle->is_over && !handle->pending[handle->at] && is_news(&view, handle, line)) {
+        handle->last_ms = clock_mono_ms();
         (void)text_copy(handle->last, sizeof handle->last, line);                      /* same size */
         (void)snprintf(handle->pending, sizeof handle->pending, "%s\n", handle->last); /* one byte more */
         handle->at = 0;

@@ -142,6 +142,7 @@ struct handle {
     /* the `wait` file */
     struct lock lock;
     char last[STORE_ERROR_MAX + 128];
+    int64_t last_ms;                     /* when it was given, monotonic */
     char pending[STORE_ERROR_MAX + 129]; /* a line that was not read whole yet, and where reading goes on */
     size_t at;
     bool is_over;
@@ -389,5 +390,5 @@ extern const struct node_ops dir_samples, dir_metadata, file_sample, file_metada
     dir_result_metadata;
 extern const struct node_ops view_rule, view_options, view_state, view_id, view_error, view_results_tsv,
     view_results_jsonl, view_response, view_hashes, view_sums, view_query, view_note, view_runs, view_missing,
-    file_wait, file_ctl, file_archive, file_zip;
+    file_wait, file_ctl, file_archive, file_zip, file_transfers;
 extern const struct node_ops dir_groups, dir_group;

@@ -158,6 +158,8 @@ static const struct node_spec in_root[] = {
       .doc = "the same numbers for machines, in the Prometheus text format" },
     { .name = "events", .ops = &file_events, .mode = FILE_MODE,
       .doc = "what happened since the mount, one JSON object a line; `tail -f` and poll(2) work" },
+    { .name = "transfers", .ops = &file_transfers, .mode = FILE_MODE,
+      .doc = "samples and archives on their way now: what have size rate, with a header; size 0 is not known" },
     { .name = "hunts", .mode = USER_DIR_MODE, .ttl_ms = FOREVER_MS, .user = &user_dirs[STORE_HUNTS], CHILDREN(in_hunts),
       .doc = "copy a YARA rule here to hunt with it" },
     { .name = "searches", .mode = DIR_MODE, .ttl_ms = FOREVER_MS, CHILDREN(in_searches),

@@ -30,6 +30,7 @@ enum lock_rank {
     LOCK_HTTP,        /* http: idle handles */
     LOCK_FS_BUFFERS,  /* fs: reply buffers */
     LOCK_HELPER,      /* helper: one question at a time */
+    LOCK_TOP,         /* top: the last look */
     LOCK_RANK_MAX = 63,
 };
 

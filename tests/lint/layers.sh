@@ -18,9 +18,10 @@ helper  util
 confine util
 tree    cache store helper model util
 fs      tree helper model util
+top     util
 engine  model util
 '
-# header or folder of a library: the layers that may know it; `top` is src/ itself.
+# header or folder of a library: the layers that may know it; `main` is src/ itself.
 libraries='
 curl/            http
 json-c/          api engine
@@ -34,7 +35,7 @@ magic.h          engine
 fuse.h           fs
 fuse_lowlevel.h  fs
 fuse3/           fs
-ini.h            top
+ini.h            main
 seccomp.h        confine
 cap-ng.h         confine
 openssl/         model store engine
@@ -46,7 +47,7 @@ function fail(why)
     print place ": " why
     failed = 1
 }
-function folder(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : "top" }
+function folder(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : "main" }
 function rest(path) { return substr(path, index(path, "/") + 1) }
 function from_library(header,   key)
 {
@@ -57,22 +58,22 @@ function from_library(header,   key)
 function from_project(header,   to, refused)
 {
     to = folder(header)
-    if (header ~ /\.\./ || (from != "top" && to == "top")) {
+    if (header ~ /\.\./ || (from != "main" && to == "main")) {
         fail("\"" header "\": write the path from src/, and nothing of src/ itself")
         return
     }
-    if (to == from || to == "top")
+    if (to == from || to == "main")
         return
     if (!(to in allowed)) {
         fail("\"" header "\": no such layer")
         return
     }
-    if (from == "top")
+    if (from == "main")
         refused = file ~ /^malqueryd\./ ? to !~ /^(engine|model|util)$/ : to == "engine"
     else
         refused = allowed[from] !~ (" " to " ")
     if (refused)
-        fail((from == "top" ? file : from) " must not include " to)
+        fail((from == "main" ? file : from) " must not include " to)
     else if (header ~ /_internal\.h$/)
         fail("\"" header "\" stays in its folder")
     else if (to !~ /^(util|model)$/ && rest(header) != to ".h" && file !~ /^malqueryd\./) # the main of the engine
@@ -99,11 +100,11 @@ BEGIN {
     file = part[1]
     place = "src/" part[1] ":" part[2]
     from = folder(file)
-    if (from != "top" && !(from in allowed)) {
+    if (from != "main" && !(from in allowed)) {
         fail("folder " from " is no layer: add it to tests/lint/layers.sh and src/ARCHITECTURE.md")
         next
     }
-    if (from == "top" && file !~ /^(main|malqueryd)\.c$|^(check|config|live|local|mount_helper|options|options_internal|options_print|program)\.[ch]$/) {
+    if (from == "main" && file !~ /^(main|malqueryd)\.c$|^(check|config|live|local|mount_helper|options|options_internal|options_print|program)\.[ch]$/) {
         fail("src/ holds the two programs only, no layer")
         next
     }

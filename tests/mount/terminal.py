@@ -56,6 +56,9 @@ class Terminal:
         """Keys by their names in tmux(1): Enter, Escape, C-x, M-/."""
         self._tmux("send-keys", *keys)
 
+    def resize(self, columns: int, lines: int) -> None:
+        self._tmux("resize-window", "-x", str(columns), "-y", str(lines))
+
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p").rstrip()
 
