@@ -351,6 +351,20 @@ static bool event_words(const char *line, char *ret_text, size_t room)
     return true;
 }
 
+/* The first digits of a SHA-256 are enough to know it by; a line of a screen has other things to say. */
+static void shorten_hashes(char *text)
+{
+    enum { HASH_DIGITS = 64, SHOWN_DIGITS = 12 };
+
+    for (char *c = text; *c; c++) {
+        size_t n = strspn(c, "0123456789abcdef");
+
+        if (n == HASH_DIGITS)
+            memmove(c + SHOWN_DIGITS, c + HASH_DIGITS, strlen(c + HASH_DIGITS) + 1);
+        c += n == HASH_DIGITS ? SHOWN_DIGITS - 1 : n > 0 ? n - 1 : 0;
+    }
+}
+
 static int read_events(int root_fd, struct top_facts *facts, struct err *err)
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(FILE_MAX);
@@ -363,6 +377,7 @@ static int read_events(int root_fd, struct top_facts *facts, struct err *err)
 
         if (!event_words(line, words, sizeof words))
             continue; /* the rest of a line whose beginning was cut off */
+        shorten_hashes(words);
         if (facts->n_events == TOP_EVENTS_MAX)
             memmove(facts->events[0], facts->events[1], sizeof facts->events - sizeof facts->events[0]);
         else

@@ -190,9 +190,12 @@ static void an_event_is_told_in_words(void **state)
     put(fixture, "events",
         "cut\":1}\n{\"time\":\"2026-11-24T08:01:02Z\",\"event\":\"failed\",\"errno\":\"EIO\",\"reason\":\"a, "
         "\\\"b\\\": "
-        "c\",\"bytes\":7}\n");
+        "c\",\"bytes\":7}\n"
+        "{\"time\":\"2026-11-24T08:01:03Z\",\"event\":\"downloaded\",\"sha256\":"
+        "\"0a958aa7f90a731b8794e0c2d5d1ad42706676a567607b63caa97b94f4eab8f8\",\"bytes\":7}\n");
     look(fixture);
-    assert_int_equal(fixture->facts.n_events, 1);
+    assert_int_equal(fixture->facts.n_events, 2);
+    assert_string_equal(fixture->facts.events[1], "08:01:03 downloaded sha256 0a958aa7f90a bytes 7");
     assert_string_equal(fixture->facts.events[0], "08:01:02 failed errno EIO reason a, \"b\": c bytes 7");
 }
 
