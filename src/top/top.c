@@ -325,11 +325,13 @@ int top_run(const char *mountpoint, struct err *err)
     struct looker *looker = NULL;
     int r = 0;
 
-    (void)setlocale(LC_CTYPE, ""); /* one that there is not: plain ASCII */
+    /* One that there is not: plain ASCII. NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
+    (void)setlocale(LC_CTYPE, "");
     if (isatty(STDOUT_FILENO))
         r = block_signals(&signal_fd, err);
-    if (r == 0)
-        r = looker_new(mountpoint, &looker, err);
+    if (r < 0)
+        return r;
+    r = looker_new(mountpoint, &looker, err);
     if (r < 0)
         return r;
     r = view(looker, signal_fd, err);

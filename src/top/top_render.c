@@ -47,6 +47,7 @@ static int put_cells(struct buf *picture, const char *text, int columns)
 
     while (left > 0) {
         wchar_t wide = 0;
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): the state is ours */
         size_t n = mbrtowc(&wide, text, left, &state);
         int width = n == 0 || n > left ? -1 : wcwidth(wide);
 
