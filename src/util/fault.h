@@ -66,7 +66,8 @@
     ROW(THREAD)  /* pthread_create(3) */                                                                               \
     ROW(DB_READ)                                                                                                       \
     ROW(DB_WRITE)                                                                                                      \
-    ROW(DB_SYNC) /* what SQLite does with the files of the state (src/store/store_fault.c) */
+    ROW(DB_SYNC) /* what SQLite does with the files of the state (src/store/store_fault.c) */                          \
+    ROW(CLOCK)   /* clock_gettime(2) of the clocks that go on in a suspended machine: `code` seconds later */
 /* clang-format on */
 
 #define FAULT_ENUMERATOR(name) FAULT_##name,

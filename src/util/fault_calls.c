@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WRAP(type, name, arguments)                                                                                    \
@@ -132,6 +133,19 @@ WRAP(int, mkdir, (const char *path, mode_t mode))
 WRAP(int, pthread_create, (pthread_t * thread, const pthread_attr_t *attributes, void *(*start)(void *), void *closure))
 {
     return fault_fails(FAULT_THREAD, NO_FD) ? errno : __real_pthread_create(thread, attributes, start, closure);
+}
+
+/* ---- time ---- */
+
+WRAP(int, clock_gettime, (clockid_t id, struct timespec *ret_now))
+{
+    int r = __real_clock_gettime(id, ret_now);
+    int saved = errno;
+
+    if (r == 0 && id != CLOCK_MONOTONIC && fault_fails(FAULT_CLOCK, NO_FD))
+        ret_now->tv_sec += errno;
+    errno = saved;
+    return r;
 }
 
 #endif

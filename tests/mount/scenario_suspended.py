@@ -1,0 +1,85 @@
+"""A machine that was suspended for hours: every token has ended, every connection is dead, and the clocks have gone on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from faults import Faults, main
+from harness import AT_ONCE_S, ELF_FILES, JOB_MAX_S, Bench, claim, read_error, same, until
+from ledger import Ledger
+
+TOKEN_S = 2
+HOUR_S = 3600
+FOR_EVER = 1_000_000_000
+PAID = ["budget=50:50", "reserve=0"]
+GIVEN = {"downloads": 50, "hunts": 50}
+
+
+class Night:
+    """Makes the daemon stand still until its token has ended; then it is some hours later, but not by CLOCK_MONOTONIC."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.faults = Faults(bench)
+        self.hours = 0
+
+    def pass_by(self, hours: int) -> None:
+        os.kill(self.bench.program.pid, signal.SIGSTOP)
+        self.bench.proxy.hang_up()
+        self.hours += hours
+        self.faults.arm("CLOCK", times=FOR_EVER, code=self.hours * HOUR_S)
+        wakes = time.monotonic() + TOKEN_S + 0.5
+        until(lambda: time.monotonic() > wakes, TOKEN_S + AT_ONCE_S, "the night is over")
+        os.kill(self.bench.program.pid, signal.SIGCONT)
+
+
+def words(bench: Bench) -> list[str]:
+    return [line.split('"event":"')[1].split('"')[0] for line in bench.read("events").splitlines()]
+
+
+@claim(mounted=False, engine=["--token-lifetime", str(TOKEN_S)], options=PAID, is_bounded=True)
+def the_first_read_after_an_hour_works_and_nothing_is_paid_twice(bench: Bench) -> None:
+    night = Night(bench)
+    bench.mount()
+    bench.sample("pe32").read_bytes()
+    for hours, name in ((1, "text"), (12, "pdf"), (24 * 40, "pe64")):
+        night.pass_by(hours)
+        same(read_error(bench.sample(name)), None, f"the first read after {hours} hours")
+        assert night.faults.fired("CLOCK"), "nobody has looked at a clock"
+        same(read_error(bench.sample("pe32")), None, "what is here is served")
+    same(sorted(bench.proxy.paid()), sorted(bench.zoo[name].sha256 for name in ("pe32", "text", "pdf", "pe64")))
+    same([word for word in words(bench) if word in ("offline", "unauthorized", "failed")], [])
+    Ledger(bench, GIVEN).agree("after the nights")
+
+
+@claim(mounted=False, engine=["--token-lifetime", str(TOKEN_S), "--job-delay-ms", "4000"], options=PAID, is_bounded=True)
+def a_hunt_that_was_under_way_is_followed_and_not_sent_again(bench: Bench) -> None:
+    night = Night(bench)
+    bench.mount()
+    bench.submit("early", ELF_FILES)
+    night.pass_by(1)
+    until(lambda: bench.read("hunts/early/status").startswith("done"), JOB_MAX_S, "the hunt is done")
+    same(len(bench.proxy.calls("hunt")), 1)
+    bench.submit("late", ELF_FILES)
+    same(len(bench.proxy.calls("hunt")), 1, "the same rule is the same request, an hour later too")
+    Ledger(bench, GIVEN).agree("after the night")
+
+
+@claim(mounted=False, options=PAID, is_bounded=True)
+def clocks_that_jump_while_awake_stop_nobody(bench: Bench) -> None:
+    """Forward as after a suspend, back as when a wrong clock is set right."""
+    faults = Faults(bench)
+    bench.mount()
+    for hours, name in ((30, "text"), (-30, "pdf"), (0, "pe32")):
+        faults.arm("CLOCK", times=FOR_EVER, code=hours * HOUR_S)
+        same(read_error(bench.sample(name)), None, f"{hours} hours")
+        bench.run("cat status budget quotas events metrics && ls samples hunts requests")
+        assert faults.fired("CLOCK"), "nobody has looked at a clock"
+    same(len(bench.proxy.paid()), 3)
+    Ledger(bench, GIVEN).agree("with the right clock again")
+
+
+if __name__ == "__main__":
+    main()
