@@ -18,6 +18,7 @@ struct helper {
     struct lock lock; /* rank LOCK_HELPER: one question at a time */
     int fd;           /* our end of the connection; -1 when it is closed */
     uint32_t serial;  /* of the last question; guarded by lock */
+    bool is_late;     /* its answer did not come in time; guarded by lock */
     pid_t pid;        /* the daemon's: of the helper, 0 when it was waited for */
     const char *config_file;
 };
@@ -196,14 +197,14 @@ void helper_free(struct helper *helper)
 }
 
 /* One answer; a descriptor that came with it takes the place of *fd. */
-static ssize_t receive(int from, struct answer *ret_answer, int *fd)
+static ssize_t receive(int from, int flags, struct answer *ret_answer, int *fd)
 {
     union control control = { 0 };
     struct iovec vec = { .iov_base = ret_answer, .iov_len = sizeof *ret_answer };
     struct msghdr message = {
         .msg_iov = &vec, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
     };
-    ssize_t n = recvmsg(from, &message, MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(from, &message, MSG_CMSG_CLOEXEC | flags);
     const struct cmsghdr *header = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
     closep(fd);
@@ -213,22 +214,42 @@ static ssize_t receive(int from, struct answer *ret_answer, int *fd)
     return n;
 }
 
-/* False when there is no answer in time; one that comes late is passed over by the next question. *ret_fd is what came
- * with the answer, or -1. */
+/* The answer to the last question, passing over late ones; with MSG_DONTWAIT only if it is there. */
+static bool receive_locked(struct helper *helper, int flags, struct answer *ret_answer, int *fd)
+    REQUIRES(&helper->lock);
+
+static bool receive_locked(struct helper *helper, int flags, struct answer *ret_answer, int *fd)
+{
+    ssize_t n;
+
+    do
+        n = receive(helper->fd, flags, ret_answer, fd);
+    while (n == sizeof *ret_answer && ret_answer->serial != helper->serial);
+    helper->is_late = n != sizeof *ret_answer;
+    return !helper->is_late;
+}
+
+/*
+ * False when there is no answer in time. One question waits for it; as long as the helper owes that answer, it is asked
+ * nothing more, so that one that hangs does not hold up every open(). *ret_fd is what came with the answer, or -1.
+ */
 static bool ask_for_fd(struct helper *helper, struct question *question, struct answer *ret_answer, int *ret_fd)
 {
     cleanup_(closep) int fd = -1;
-    ssize_t n = -1;
+    bool is_answered = false;
 
     lock_acquire(&helper->lock);
-    question->serial = ++helper->serial;
-    if (helper->fd >= 0 && send(helper->fd, question, sizeof *question, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
-        do
-            n = receive(helper->fd, ret_answer, &fd);
-        while (n == sizeof *ret_answer && ret_answer->serial != question->serial);
+    if (helper->is_late)
+        (void)receive_locked(helper, MSG_DONTWAIT, ret_answer, &fd); /* it may go on by now */
+    question->serial = helper->serial + 1;
+    if (helper->fd >= 0 && !helper->is_late &&
+        send(helper->fd, question, sizeof *question, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+        helper->serial = question->serial;
+        is_answered = receive_locked(helper, 0, ret_answer, &fd);
+    }
     lock_release(&helper->lock);
-    *ret_fd = n == sizeof *ret_answer ? steal_fd(&fd) : -1;
-    return n == sizeof *ret_answer;
+    *ret_fd = is_answered ? steal_fd(&fd) : -1;
+    return is_answered;
 }
 
 static bool ask(struct helper *helper, struct question *question, struct answer *ret_answer)

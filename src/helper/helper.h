@@ -8,7 +8,8 @@
  *
  * Units      waits in seconds: a call waits for the other process, for HELPER_WAIT_S at most.
  * Ownership  texts are borrowed for the call.
- * Errors     0 or a negative errno with err filled. A helper that died, or is late, knows nothing.
+ * Errors     0 or a negative errno with err filled. A helper that died, or is late, knows nothing; one that hangs is
+ *            waited for once, and asked again when it goes on.
  * Threads    one starts and frees it; any may ask.
  */
 #pragma once

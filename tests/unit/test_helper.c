@@ -18,6 +18,7 @@
 
 #include "helper/helper.h"
 #include "util/check.h"
+#include "util/clock.h"
 
 enum { AT_ONCE_MS = 5000 };
 
@@ -113,6 +114,16 @@ static void a_helper_that_is_gone_knows_nothing(void **state)
     assert_int_equal(helper_keep(helper, "/nowhere", &err), -EPIPE);
 }
 
+/* It was stopped, and goes on in a moment. */
+static void until_it_answers(struct helper *helper)
+{
+    int64_t until_ms = clock_mono_ms() + AT_ONCE_MS;
+    char got[PATH_MAX];
+
+    while (!helper_executable(helper, getpid(), got, sizeof got))
+        assert_true(clock_mono_ms() < until_ms);
+}
+
 static void a_late_answer_is_not_that_of_the_next_question(void **state)
 {
     cleanup_(helper_freep) struct helper *helper = start();
@@ -123,8 +134,27 @@ static void a_late_answer_is_not_that_of_the_next_question(void **state)
     assert_int_equal(kill(pid, SIGSTOP), 0);
     assert_false(helper_executable(helper, getpid(), got, sizeof got));
     assert_int_equal(kill(pid, SIGCONT), 0);
+    until_it_answers(helper);
     assert_false(helper_has_open(helper, getpid(), "nothing of that name", 1));
     assert_true(helper_executable(helper, getpid(), got, sizeof got));
+}
+
+static void a_helper_that_hangs_is_waited_for_once(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+    pid_t pid = pid_of_helper();
+    char got[PATH_MAX];
+    int64_t asked_ms;
+
+    (void)state;
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_false(helper_executable(helper, getpid(), got, sizeof got));
+    asked_ms = clock_mono_ms();
+    for (int i = 0; i < 10; i++)
+        assert_false(helper_executable(helper, getpid(), got, sizeof got));
+    assert_true(clock_mono_ms() - asked_ms < HELPER_WAIT_S * 1000);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    until_it_answers(helper);
 }
 
 static void signals_for_the_daemon_do_not_end_it(void **state)
@@ -244,6 +274,7 @@ int main(void)
         cmocka_unit_test(an_executable_is_named),
         cmocka_unit_test(a_helper_that_is_gone_knows_nothing),
         cmocka_unit_test(a_late_answer_is_not_that_of_the_next_question),
+        cmocka_unit_test(a_helper_that_hangs_is_waited_for_once),
         cmocka_unit_test(signals_for_the_daemon_do_not_end_it),
         cmocka_unit_test(the_configuration_file_is_opened_as_it_is_now),
         cmocka_unit_test(a_configuration_that_comes_too_late_is_closed),
