@@ -115,7 +115,7 @@ class World:
             directory = self.place("zoo")
             source = random.Random(n * size)
             for _ in range(n):
-                content = source.randbytes(size)
+                content = b"".join(source.randbytes(min(MIB, size - at)) for at in range(0, size, MIB))
                 (directory / hashlib.sha256(content).hexdigest()).write_bytes(content)
             return directory
 
