@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "packaging" / "man").glob("*.[0-9]"))
 SHELLS = ("sh", "console")
 PROMPT = "$ "
+IN_A_FILE = re.compile(r"^//|\s\d\s+\d$")
 MARK = "[the command has ended]"
 
 
@@ -54,10 +55,11 @@ def in_man_pages() -> Iterator[Block]:
 
 
 def all_blocks() -> list[Block]:
-    """Those of commands: of a language of shells, or in a man page of programs with a prompt or without a comment of C."""
+    """Those of commands: of a language of shells, or in a man page. What is in files has no prompt: a page of section 5, a
+    comment of a rule, a line of fstab."""
     found = [block for block in in_readme() if block.language in SHELLS]
-    return found + [block for block in in_man_pages() if not block.lines[0].startswith("//")
-                    and (not block.document.endswith(".5") or any(line.startswith(PROMPT) for line in block.lines))]
+    return found + [block for block in in_man_pages() if any(line.startswith(PROMPT) for line in block.lines)
+                    or not (block.document.endswith(".5") or IN_A_FILE.search(block.lines[0]))]
 
 
 class Shell:
