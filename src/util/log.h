@@ -6,7 +6,8 @@
  * Foreign text is escaped and cut. No secrets, no URLs with queries. Only main, fs and background workers log above
  * LOG_DEBUG; everyone else returns an error to someone who will.
  *
- * Threads    any; log_open() and log_open_file() one at a time. A line that is under way meanwhile goes to either place.
+ * Threads    any; log_open() and log_open_file() one at a time. A line that is under way meanwhile goes to either
+ * place.
  */
 #pragma once
 
