@@ -172,9 +172,9 @@ static int take_look(struct viewer *viewer, struct err *err)
     struct looker *looker = viewer->looker;
     bool had_one = viewer->look_ms > 0;
     bool is_over;
-    uint64_t n;
+    eventfd_t n;
 
-    (void)read(looker->news_fd, &n, sizeof n); /* nothing there: we look anyway */
+    (void)eventfd_read(looker->news_fd, &n); /* nothing there: we look anyway */
     lock_acquire(&looker->lock);
     is_over = looker->is_over;
     viewer->facts = looker->facts;
