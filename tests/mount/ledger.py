@@ -14,29 +14,40 @@ FIRST = {"downloads": 10, "hunts": 20}  # the first budget of a profile
 
 
 class Engine:
-    """The engine's own count, asked past the proxy; each time anew, since connections and tokens end."""
+    """The engine's own count, asked past the proxy. Connections end; a token is asked for when the last one has ended,
+    since the engine gives out only so many a minute."""
 
     def __init__(self, bench: Bench) -> None:
         self.url = bench.proxy.engine_url
+        self.token = ""
 
-    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> dict:
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[int, dict]:
         with closing(EngineConnection(self.url)) as connection:
             connection.request(method, path, body, headers)
-            return json.loads(connection.getresponse().read())
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
 
-    def _headers(self) -> dict[str, str]:
+    def _new_token(self) -> str:
         body = urlencode({"client_id": CREDENTIALS["FALCON_CLIENT_ID"],
                           "client_secret": CREDENTIALS["FALCON_CLIENT_SECRET"]})
-        token = self._ask("POST", "/oauth2/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
-        return {"Authorization": f"Bearer {token['access_token']}"}
+        status, answer = self._ask("POST", "/oauth2/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        assert "access_token" in answer, f"no token: {status} {answer}"
+        return answer["access_token"]
+
+    def _get(self, path: str) -> dict:
+        status, answer = self._ask("GET", path, None, {"Authorization": f"Bearer {self.token}"})
+        if status == 401:
+            self.token = self._new_token()
+            status, answer = self._ask("GET", path, None, {"Authorization": f"Bearer {self.token}"})
+        return answer
 
     def counts(self) -> dict[str, int]:
-        meta = self._ask("GET", "/malquery/aggregates/quotas/v1", None, self._headers())["meta"]
+        meta = self._get("/malquery/aggregates/quotas/v1")["meta"]
         return {"downloads": meta["download_count"], "hunts": meta["hunt_count"]}
 
     def knows(self, sha256: str) -> bool:
         """It has been indexed; the first pass goes on after the engine has begun to answer."""
-        answer = self._ask("GET", f"/malquery/entities/metadata/v1?ids={sha256}", None, self._headers())
+        answer = self._get(f"/malquery/entities/metadata/v1?ids={sha256}")
         return bool(answer.get("resources"))
 
 
