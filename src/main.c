@@ -285,7 +285,7 @@ static int confine_program(struct program *program, struct err *err)
         &program->confined, err);
 }
 
-/* A terminal that is closed ends what was started on it, unless nohup(1) said otherwise; a daemon has none. */
+/* A terminal that is closed ends what was started on it, unless nohup(1) said otherwise. */
 static bool has_terminal(void)
 {
     cleanup_(closep) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -294,6 +294,8 @@ static bool has_terminal(void)
     return fd >= 0 && sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler != SIG_IGN;
 }
 
+/* A daemon leaves the session of its terminal when it is mounted and not before: an automount lets only the process
+ * group of its manager pass to the mountpoint, and everybody else waits for the mount, which would be us. */
 static int mount_and_serve(struct program *program, struct err *err)
 {
     struct fs_config config = {
@@ -302,7 +304,7 @@ static int mount_and_serve(struct program *program, struct err *err)
         .mountpoint = program->config.mountpoint,
         .mount_options = program->config.kernel_options,
         .debug = program->config.debug,
-        .ends_on_hangup = has_terminal(),
+        .ends_on_hangup = program->config.foreground && has_terminal(),
         .alive_ms = notify_alive_ms(),
         .ready = on_ready,
         .reload = program_reload,
@@ -314,6 +316,8 @@ static int mount_and_serve(struct program *program, struct err *err)
 
     if (r < 0)
         return is_about_mountpoint(-r) ? EXIT_MOUNTPOINT : EXIT_FUSE;
+    if (!program->config.foreground)
+        (void)setsid(); /* a new child leads no group: cannot fail */
     r = confine_program(program, err);
     if (r < 0)
         return r == -EACCES ? EXIT_STATE : EXIT_FUSE;
@@ -452,7 +456,6 @@ static int start(struct program *program, struct err *err)
     }
     close(fds[0]);
     program->ready_fd = fds[1];
-    (void)setsid(); /* a new child leads no group: cannot fail */
     return finish(program, run(program, err), err);
 }
 

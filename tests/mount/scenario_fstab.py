@@ -3,10 +3,15 @@ its exit status. That it finds the program is tried where packages are installed
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
+import select
 import signal
+import struct
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness import (CLIENT_SECRET, CREDENTIALS, NOBODY, START_MAX_S, STOP_MAX_S, Bench, claim, claim_of_root, errno_of,
@@ -191,16 +196,31 @@ def mounts_of_root_have_the_places_of_the_system(bench: Bench) -> None:
                   "cache_path": "/var/cache/malqueryfs/default"})
 
 
-@claim_of_root
-def an_automount_is_mounted_over_without_a_look_into_it(bench: Bench) -> None:
-    """Whoever looks waits for the mount, and that would be ourselves. Nobody answers the automount here."""
+@contextlib.contextmanager
+def automount(bench: Bench) -> Iterator[int | None]:
+    """A descriptor that tells when somebody looks into it; None: there is no autofs here. Our process group is its
+    manager's."""
     libc = ctypes.CDLL(None, use_errno=True)
     asked, answered = os.pipe()
     data = f"fd={answered},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct".encode()
-    if libc.mount(b"test", os.fsencode(bench.root), b"autofs", 0, data) < 0:
-        print(f"    there is no autofs here: {os.strerror(ctypes.get_errno())}")
-        return
     try:
+        if libc.mount(b"test", os.fsencode(bench.root), b"autofs", 0, data) < 0:
+            print(f"    there is no autofs here: {os.strerror(ctypes.get_errno())}")
+            yield None
+        else:
+            yield asked
+    finally:
+        os.close(answered)
+        os.close(asked)
+        libc.umount2(os.fsencode(bench.root), 2)  # MNT_DETACH
+
+
+@claim_of_root
+def an_automount_is_mounted_over_without_a_look_into_it(bench: Bench) -> None:
+    """Whoever looks waits for the mount, and that would be ourselves. Nobody answers the automount here."""
+    with automount(bench) as asked:
+        if asked is None:
+            return
         process = subprocess.Popen(
             [malqueryfs(), "-o", f"base_url={bench.proxy.url},state_dir={bench.state},cache_dir={bench.cache}",
              str(bench.root)],
@@ -209,10 +229,24 @@ def an_automount_is_mounted_over_without_a_look_into_it(bench: Bench) -> None:
         same((process.returncode, errors), (0, ""))
         same(bench.read("status").splitlines()[0], "online")
         umount(bench)
-    finally:
-        os.close(answered)
-        os.close(asked)
-        libc.umount2(os.fsencode(bench.root), 2)  # MNT_DETACH
+
+
+@claim_of_root
+def an_automount_is_mounted_for_whoever_waits_for_it(bench: Bench) -> None:
+    """As by x-systemd.automount: mount(8) is in the process group of the manager, which alone may pass meanwhile."""
+    autofs_ready = 0x9360  # <linux/auto_fs.h>
+    with automount(bench) as asked:
+        if asked is None:
+            return
+        place = os.open(bench.root, os.O_RDONLY | os.O_DIRECTORY)
+        waiting = subprocess.Popen(["ls", bench.root], start_new_session=True, stdout=subprocess.PIPE, text=True)
+        assert select.select([asked], [], [], START_MAX_S)[0], "nobody asks for the mount"
+        token = struct.unpack_from("=iiI", os.read(asked, 4096))[2]  # struct autofs_v5_packet
+        mounts(bench, "none", options=f"base_url={bench.proxy.url}", **CREDENTIALS)
+        fcntl.ioctl(place, autofs_ready, token)
+        os.close(place)
+        assert "samples" in waiting.communicate(timeout=STOP_MAX_S)[0].split()
+        umount(bench)
 
 
 if __name__ == "__main__":
