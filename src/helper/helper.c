@@ -307,5 +307,7 @@ int helper_open_config(struct helper *helper, int *ret_fd, struct err *err)
         return err_set(err, EPIPE, "the configuration file cannot be read again: the helper does not answer");
     if (!answer.is_true && answer.code != ENOENT)
         return err_set(err, answer.code, "the configuration file cannot be opened: %s", strerrordesc_np(answer.code));
+    if (answer.is_true && *ret_fd < 0) /* the kernel drops what it has no number for */
+        return err_set(err, EMFILE, "the configuration file cannot be read again: too many files are open");
     return 0;
 }

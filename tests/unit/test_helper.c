@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -210,6 +211,28 @@ static void the_configuration_file_is_opened_as_it_is_now(void **state)
     close(fd);
 }
 
+/* It is there, and must not pass for one that is not: that would be a configuration of defaults. */
+static void a_configuration_without_a_descriptor_is_an_error(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start_with("/proc/self/exe");
+    struct err err = { 0 };
+    struct rlimit limit;
+    int fd = -1;
+    int next = open("/", O_PATH | O_CLOEXEC);
+    int r;
+
+    (void)state;
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)next, limit.rlim_max }), 0);
+    r = helper_open_config(helper, &fd, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(r, -EMFILE);
+    assert_int_equal(fd, -1);
+    assert_int_equal(helper_open_config(helper, &fd, &err), 0);
+    close(fd);
+}
+
 static void a_configuration_that_comes_too_late_is_closed(void **state)
 {
     cleanup_(helper_freep) struct helper *helper = start_with("/proc/self/exe");
@@ -276,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_helper_that_hangs_is_waited_for_once),
         cmocka_unit_test(signals_for_the_daemon_do_not_end_it),
         cmocka_unit_test(the_configuration_file_is_opened_as_it_is_now),
+        cmocka_unit_test(a_configuration_without_a_descriptor_is_an_error),
         cmocka_unit_test(a_configuration_that_comes_too_late_is_closed),
         cmocka_unit_test(the_end_of_the_connection_is_its_end),
         cmocka_unit_test(it_keeps_no_descriptor_of_ours),
