@@ -308,6 +308,8 @@ int config_reload(int argc, char **argv, const char *path, int fd, struct config
     if (begin(argc, argv, ret_config, err) != 0)
         return -EINVAL;
     (void)text_copy(ret_config->config_path, sizeof ret_config->config_path, path); /* same size */
+    if (fd < 0 && ret_config->config_file[0]) /* as at the start: one that was named has to be there */
+        return err_set(err, ENOENT, "configuration file '%s' does not exist any more", path);
     if (fd >= 0) {
         file = fdopen(fd, "r");
         if (!file)

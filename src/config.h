@@ -108,7 +108,9 @@ struct config {
 CHECKED int config_load(int argc, char **argv, struct config *config, struct err *err);
 
 /* Once more, from `fd`, which it closes: the file that was at `path`; -1: there is none. Of credentials only those of
- * the file are read. 0 or -EINVAL; config_done() in any case. */
+ * the file are read. 0, or a negative errno, -ENOENT when -o config= names a file that is gone; config_done() in any
+ * case.
+ */
 CHECKED int config_reload(int argc, char **argv, const char *path, int fd, struct config *ret_config, struct err *err);
 void config_done(struct config *config);
 

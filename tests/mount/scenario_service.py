@@ -176,8 +176,9 @@ def a_wrong_configuration_changes_nothing_and_is_one_line(bench: Bench) -> None:
     bench.run(f"cat {bench.sample('pe32')}")
     same(log(bench).count("option changed"), 0)
     file.unlink()
-    hang_up(bench, "configuration read again")  # no file is a configuration, too: all are defaults again
-    bench.run(f"dd if={bench.sample('eicar')} of=/dev/null status=none")
+    hang_up(bench, "the configuration stays as it is")
+    assert "does not exist" in log(bench).splitlines()[-1], log(bench)
+    same(bench.run(f"dd if={bench.sample('eicar')}", ok=False).stderr.count("Permission denied"), 1, "dd is still denied")
 
 
 @claim(mounted=False)
