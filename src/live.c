@@ -15,6 +15,7 @@ enum { STATE_MAX = 64 * KIB };
 
 struct changes {
     size_t n_taken;
+    bool has_budget;
 };
 
 static void on_changed(void *closure, const char *name, bool is_taken)
@@ -22,19 +23,22 @@ static void on_changed(void *closure, const char *name, bool is_taken)
     struct changes *changes = closure;
 
     changes->n_taken += is_taken;
+    changes->has_budget |= strcmp(name, "budget") == 0;
     log_event(is_taken ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               is_taken ? "option changed" : "option changed, but only the next mount takes it over",
               LOG_TEXT(LOG_NODE, name));
 }
 
-static int apply(struct program *program, struct err *err)
+/* A budget that is as it was is not said again: another mount of the profile may have been told another one since, and
+ * what is left would be filled up at each SIGHUP. */
+static int apply(struct program *program, const struct changes *changes, struct err *err)
 {
     const struct config *config = &program->config;
 
     store_limit(program->store, config->cache_size, config->memory_size);
     cache_tune(program->cache, config->local_dir[0] ? 0 : config->reserve_percent, config->yara_check);
     tree_tune(program->tree, program_deny(config), config->resubmit);
-    return program_set_budget(program, err);
+    return changes->has_budget ? program_set_budget(program, err) : 0;
 }
 
 static int reload(struct program *program, struct config *fresh, struct err *err)
@@ -53,7 +57,7 @@ static int reload(struct program *program, struct config *fresh, struct err *err
         log_level_set((enum log_level)fresh->log_level);
     options_take_live(&program->config, fresh, on_changed, &changes);
     log_event(LOG_LEVEL_INFO, "configuration read again", LOG_NUMBER(LOG_COUNT, (int64_t)changes.n_taken));
-    return apply(program, err) ? -err->code : 0;
+    return apply(program, &changes, err) ? -err->code : 0;
 }
 
 void program_notify_ready(const struct program *program)

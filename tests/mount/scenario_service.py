@@ -147,6 +147,22 @@ def a_changed_configuration_is_taken_over(bench: Bench) -> None:
 
 
 @claim(mounted=False)
+def a_budget_is_not_filled_up_by_a_reload(bench: Bench) -> None:
+    """Another mount of the profile was told another budget meanwhile; this one's is as it was."""
+    write_config(bench, "budget = 5:5\n")
+    serve(bench)
+    other = bench.directory / "other"
+    other.mkdir()
+    result = subprocess.run([malqueryfs(), "-o", f"config={bench.directory}/config.ini,budget=2:2", other], cwd="/",
+                            env={**bench.environment, **CREDENTIALS}, timeout=START_MAX_S, capture_output=True, text=True)
+    same((result.returncode, result.stderr), (0, ""))
+    bench.run(f"umount {other}", cwd=bench.directory)
+    until(lambda: not processes_of(other), STOP_MAX_S, "the end of the other mount")
+    hang_up(bench, "configuration read again")
+    assert "budget\tdownloads 2 hunts 2\n" in bench.read("status"), bench.read("status")
+
+
+@claim(mounted=False)
 def what_needs_a_mount_is_said(bench: Bench) -> None:
     write_config(bench, "")
     serve(bench)
