@@ -73,6 +73,14 @@ static void see_that_locks_move(struct fs *fs)
     (void)tree_changes(fs->tree); /* only for the lock that it takes */
 }
 
+static void show_life(struct fs *fs)
+{
+    if (fs->config.alive_ms <= 0)
+        return;
+    see_that_locks_move(fs);
+    fs->config.alive(fs->config.closure);
+}
+
 /* The next signal that is for us; 0 when it is time for a sign of life. */
 static int wait_for_signal(const struct fs *fs, const sigset_t *set)
 {
@@ -87,20 +95,21 @@ static int wait_for_signal(const struct fs *fs, const sigset_t *set)
     return number < 0 ? 0 : number;
 }
 
-/* True when it is a signal to end. */
+/* True when it is a signal to end. After the others there is a sign of life, too: they may come one after the other, so
+ * that it is never time for one. */
 static bool handle(struct fs *fs, int number)
 {
     const struct fs_config *config = &fs->config;
-    void (*calls)(void *closure) = number == 0                                   ? config->alive
-                                   : number == SIGUSR1                           ? config->describe
+    void (*calls)(void *closure) = number == SIGUSR1                             ? config->describe
                                    : number == SIGHUP && !config->ends_on_hangup ? config->reload
                                                                                  : NULL;
 
-    if (number == 0)
-        see_that_locks_move(fs);
+    if (number != 0 && !calls)
+        return true;
     if (calls)
         calls(config->closure);
-    return !calls;
+    show_life(fs);
+    return false;
 }
 
 static void *signal_main(void *closure)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -31,6 +32,9 @@ class Manager:
 
     def hears(self) -> dict[str, str]:
         return dict(line.split("=", 1) for line in self._socket.recv(4096).decode().splitlines())
+
+    def has_heard(self) -> bool:
+        return bool(select.select([self._socket], [], [], 0)[0])
 
 
 def write_config(bench: Bench, text: str) -> Path:
@@ -96,6 +100,20 @@ def a_watchdog_is_fed(bench: Bench) -> None:
     same(manager.hears()["READY"], "1")
     for _ in range(3):
         same(manager.hears(), {"WATCHDOG": "1"})
+
+
+@claim(mounted=False)
+def a_watchdog_is_fed_however_often_it_is_asked_something(bench: Bench) -> None:
+    manager = Manager(bench)
+    write_config(bench, "")
+    serve(bench, wait=False, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="2000000")
+    same(manager.hears()["READY"], "1")
+    for _ in range(20):
+        bench.program.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.1)
+    assert manager.has_heard(), "no sign of life meanwhile"
+    same(manager.hears(), {"WATCHDOG": "1"})
+    assert 'msg="parked' in log(bench), log(bench)
 
 
 @claim(mounted=False)
