@@ -86,8 +86,9 @@ int mount_helper_parse(int argc, char **argv, struct config *config, struct err 
 
 /* ---- another user ---- */
 
+/* Places of whoever started us; the credentials of a unit of root's may be read by root alone. */
 static const char *const others_variables[] = { "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
-                                                "XDG_RUNTIME_DIR" };
+                                                "XDG_RUNTIME_DIR", "CREDENTIALS_DIRECTORY" };
 
 /* NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet */
 

@@ -17,5 +17,6 @@ CHECKED int mount_helper_parse(int argc, char **argv, struct config *config, str
 /* An exit code of ours as one of mount(8): 0, 1 usage, 32 the mount failed. */
 int mount_helper_exit_code(int code);
 
-/* Becomes the user, by name or number, with all groups; HOME is theirs then, and no XDG_* of another one is left. */
+/* Becomes the user, by name or number, with all groups; HOME is theirs then, and no XDG_* of another one is left, nor
+ * CREDENTIALS_DIRECTORY. */
 CHECKED int mount_helper_become(const char *user, struct err *err);

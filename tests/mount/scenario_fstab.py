@@ -170,8 +170,10 @@ def root_mounts_for_another_user(bench: Bench) -> None:
     file.chmod(0o600)
     subprocess.run(["chown", "-hR", f"{NOBODY}:{NOBODY}", bench.directory], check=True)
     options = f"setuid={NOBODY},base_url={bench.proxy.url},config={file}"
+    credentials = bench.directory / "credentials"  # of a unit of root's
+    credentials.mkdir(mode=0o700)
     with fuse_for_everybody():
-        result = mount(bench, "none", options=options, **CREDENTIALS)
+        result = mount(bench, "none", options=options, CREDENTIALS_DIRECTORY=str(credentials), **CREDENTIALS)
     same((result.returncode, result.stderr), (0, ""))
     same(errno_of(os.listdir, bench.root), "EACCES", "root, without allow_other")
     status = Path(f"/proc/{daemon_of(bench)}/status").read_text()
