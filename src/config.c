@@ -110,7 +110,8 @@ static int find_config_file(struct config *config, struct err *err)
     return 0;
 }
 
-/* A file with a secret that others can read is refused with the command that mends it. */
+/* A file with a secret that others can read is refused with the command that mends it; so is one that others can write,
+ * as that of the user from whom root has HOME. */
 static int check_private(FILE *file, const char *path, struct err *err)
 {
     struct stat st;
@@ -121,6 +122,8 @@ static int check_private(FILE *file, const char *path, struct err *err)
         return err_set(err, EINVAL, "'%s' is no file: -o config= names one", path);
     if (st.st_mode & 077)
         return err_set(err, EACCES, "others may read '%s'; run: chmod 600 '%s'", path, path);
+    if (st.st_uid != geteuid() && st.st_uid != 0)
+        return err_set(err, EACCES, "'%s' belongs to another user, who would choose what we write where", path);
     return 0;
 }
 

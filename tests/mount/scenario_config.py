@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
 
-from harness import CLIENT_ID, CLIENT_SECRET, CREDENTIALS, START_MAX_S, Bench, claim, main, malqueryfs, mount_flags, same
+from harness import (CLIENT_ID, CLIENT_SECRET, CREDENTIALS, NOBODY, START_MAX_S, Bench, claim, claim_of_root, main, malqueryfs,
+                     mount_flags, same)
 from proxy import gateway
 
 CONFIGURATION, NO_CREDENTIALS, UNREACHABLE, BAD_STATE = 2, 3, 4, 7
@@ -97,6 +99,16 @@ def a_line_that_is_wrong_is_named(bench: Bench) -> None:
         result = call(bench, "--dump-config")
         same((result.returncode, result.stderr.count("\n")), (CONFIGURATION, 1), result.stderr)
         assert f"line {number}:" in result.stderr and word in result.stderr, result.stderr
+
+
+@claim_of_root
+def the_file_of_another_user_is_refused(bench: Bench) -> None:
+    """Root with the HOME of a user, who may write `log = /etc/...` into it."""
+    file = write_config(bench, "[default]\nreserve = 5\n")
+    os.chown(file, NOBODY, NOBODY)
+    result = call(bench, "--dump-config")
+    same((result.returncode, result.stdout, result.stderr.count("\n")), (CONFIGURATION, "", 1), result.stderr)
+    assert "another user" in result.stderr, result.stderr
 
 
 # ---- --check ----
