@@ -40,7 +40,7 @@ const struct option_row option_rows[] = {
 
     { .name = "cloud", .topic = TOPIC_SERVICE, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(cloud), .fallback = "auto", .value = "NAME",
       .help = "us-1, us-2, us-3, eu-1, us-gov-1, us-gov-2 or auto" },
-    { .name = "base_url", .topic = TOPIC_SERVICE, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(base_url), .fallback = "", .value = "URL",
+    { .name = "base_url", .topic = TOPIC_SERVICE, .is_url = true, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(base_url), .fallback = "", .value = "URL",
       .help = "another service: https://HOST, http://127.0.0.1:PORT or unix:/PATH; wins over cloud" },
     { .name = "member_cid", .topic = TOPIC_SERVICE, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(member_cid), .fallback = "", .value = "CID",
       .help = "work in this child customer (Flight Control)" },
@@ -58,7 +58,7 @@ const struct option_row option_rows[] = {
       .value = "SIZE", .help = "what the cache on disk may take; what was used longest ago goes first" },
     { .name = "memory_size", .topic = TOPIC_CACHE, .is_live = true, .kind = KIND_BYTES, .place = PLACE_MOUNT, AT(memory_size), .min = MIB, .fallback = "512M",
       .value = "SIZE", .help = "the same for cache=memory" },
-    { .name = "proxy", .topic = TOPIC_SERVICE, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(proxy), .fallback = "", .value = "URL",
+    { .name = "proxy", .topic = TOPIC_SERVICE, .is_url = true, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(proxy), .fallback = "", .value = "URL",
       .help = "the way to the service; what https_proxy and no_proxy say unless given" },
     { .name = "ca_file", .topic = TOPIC_SERVICE, .kind = KIND_TEXT, .place = PLACE_MOUNT, AT(ca_file), .fallback = "", .value = "FILE",
       .help = "certificates to trust instead of the system's" },

@@ -37,6 +37,7 @@ struct option_row {
     enum option_topic topic;
     bool is_live;  /* SIGHUP takes it from the configuration again */
     bool is_early; /* says where the configuration is, so that is no place for it */
+    bool is_url;   /* may have a password in it, which is not printed */
     char letter;
     enum option_kind kind;
     enum option_place place;

@@ -121,18 +121,18 @@ void options_dump(FILE *out)
 
 /* ---- what counts, and where it is from ---- */
 
-/* A password in a URL is nobody's business: scheme://user:password@host */
-static void print_text(struct buf *text, const char *value)
+/* A password in a URL is nobody's business: scheme://user:password@host; a proxy is one without a scheme, too. */
+static void print_url(struct buf *text, const char *value)
 {
-    const char *start = strstr(value, "://");
-    const char *at = start ? strrchr(start, '@') : NULL;
+    const char *slashes = strstr(value, "://");
+    const char *start = slashes ? slashes + strlen("://") : value;
+    const char *at = strrchr(start, '@');
 
-    if (at) {
-        text_escape(text, value, (size_t)(start + 3 - value));
+    text_escape(text, value, (size_t)(start - value));
+    if (at)
         buf_puts(text, "***");
-        value = at;
-    }
-    text_escape(text, value, strlen(value));
+    at = at ? at : start;
+    text_escape(text, at, strlen(at));
 }
 
 static void print_bytes(struct buf *text, int64_t bytes)
@@ -167,7 +167,10 @@ void options_print_value(struct buf *text, const struct option_row *row, const s
         break;
     case KIND_TOPIC:
     case KIND_TEXT:
-        print_text(text, at);
+        if (row->is_url)
+            print_url(text, at);
+        else
+            text_escape(text, at, strlen(at));
         break;
     case KIND_CHOICE:
         print_choice(text, row->value, *(const int *)at);

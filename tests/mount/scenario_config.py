@@ -65,6 +65,7 @@ def no_secret_is_in_it(bench: Bench) -> None:
     found = dump(bench)
     same((found["client_id"], found["client_secret"]), (("set", f"{file}:2"), ("set", f"{file}:3")))
     same(found["proxy"][0], "http://***@proxy.example:3128")
+    same(dump(bench, "-o", "proxy=user:swordfish@proxy.example:3128")["proxy"][0], "***@proxy.example:3128")
     found = dump(bench, FALCON_CLIENT_SECRET=CLIENT_SECRET)
     same(found["client_secret"], ("set", "environment FALCON_CLIENT_SECRET"))
     file.unlink()
