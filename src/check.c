@@ -20,8 +20,10 @@ static int look_at_config(struct program *program, struct buf *words, struct err
 {
     const struct config *config = &program->config;
     bool is_there = access(config->config_path, F_OK) == 0;
+    int r = program_judge(config, err); /* what else is wrong with it has ended us before */
 
-    (void)err; /* what is wrong with it has ended us before */
+    if (r < 0)
+        return r;
     buf_printf(words, "%s: %s, profile %s", config->config_path,
                is_there ? "private and well formed" : "does not exist", config->profile);
     return 0;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/budget.h"
 #include "options.h"
 #include "program.h"
 #include "util/log.h"
@@ -49,8 +48,8 @@ static int reload(struct program *program, struct config *fresh, struct err *err
 
     if (r == 0)
         r = config_reload(program->argc, program->argv, program->config.config_path, fd, fresh, err);
-    if (r == 0 && fresh->budget[0]) /* the one value that is not judged when it is set */
-        r = budget_parse(fresh->budget, &(struct budget){ 0 }, err);
+    if (r == 0)
+        r = program_judge(fresh, err);
     if (r < 0)
         return r;
     if (!program->config.debug)

@@ -81,8 +81,7 @@ static enum log_level log_level_of(const struct config *config)
     return config->debug ? LOG_LEVEL_DEBUG : (enum log_level)config->log_level;
 }
 
-/* Until a mount in the background is usable, somebody looks at its stderr. */
-static int begin_log(const struct config *config, struct err *err)
+int program_judge(const struct config *config, struct err *err)
 {
     bool is_known = is_log_file(config) || strcmp(config->log, "auto") == 0;
 
@@ -92,6 +91,12 @@ static int begin_log(const struct config *config, struct err *err)
         return err_set(err, EINVAL,
                        "option 'log' is auto, stderr, journal, syslog or the absolute path of a file, not '%s'",
                        config->log);
+    return config->budget[0] ? budget_parse(config->budget, &(struct budget){ 0 }, err) : 0;
+}
+
+/* Until a mount in the background is usable, somebody looks at its stderr. */
+static int begin_log(const struct config *config, struct err *err)
+{
     if (is_log_file(config))
         return log_open_file(config->log, log_level_of(config), err);
     if (config->foreground)
@@ -441,7 +446,7 @@ static int start(struct program *program, struct err *err)
     int fds[2];
     pid_t pid;
 
-    if (begin_log(&program->config, err) < 0)
+    if (program_judge(&program->config, err) < 0 || begin_log(&program->config, err) < 0)
         return complain(err, EXIT_CONFIG);
     notify_open();
     if (program->config.foreground)

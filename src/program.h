@@ -33,6 +33,9 @@ struct program {
 
 /* ---- main.c ---- */
 
+/* What the table of options takes for any text: log and budget. -EINVAL. */
+CHECKED int program_judge(const struct config *config, struct err *err);
+
 /* The profile and its directories. */
 CHECKED int program_prepare(struct program *program, struct err *err);
 

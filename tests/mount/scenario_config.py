@@ -141,6 +141,8 @@ def the_first_failure_is_the_exit_status(bench: Bench) -> None:
     steps = check(bench, NO_CREDENTIALS, credentials=False)
     same((steps["credentials"][0], list(steps)[-1]), ("failed", "credentials"))
     assert "FALCON_CLIENT_ID" in steps["credentials"][1], steps
+    for option in ("log=paper", "budget=lots"):
+        same(check(bench, CONFIGURATION, "-o", option)["configuration"][0], "failed", option)
     steps = check(bench, CONFIGURATION, "-o", "cloud=mars-1,base_url=")
     same(steps["credentials"][0], "failed")
     bench.proxy.fail("token", gateway(403, "access denied, authorization failed"))
