@@ -161,7 +161,7 @@ void tree_forget(struct tree *tree, uint64_t ino, uint64_t n_lookups)
     lock_release(&tree->lock);
 }
 
-static void tell(struct tree *tree, uint64_t ino, const struct tree_attr *attr)
+static void tell(struct tree *tree, uint64_t ino, struct tree_attr *attr)
 {
     struct node *node;
 

@@ -87,9 +87,10 @@ struct node {
     enum store_dir dir;
     enum store_group group;
     struct digest digest;
-    bool is_exact;     /* of a sample: its bytes were here once, and as many as its metadata says */
-    int64_t told_size; /* that the kernel may keep for this sample; -1: none */
-    char text[];       /* the subject's, "" for a digest */
+    bool is_exact;      /* of a sample: its bytes were here once, and as many as its metadata said */
+    int64_t known_size; /* of a sample whose bytes were here once; -1: of another */
+    int64_t told_size;  /* that the kernel may keep for this sample; -1: none */
+    char text[];        /* the subject's, "" for a digest */
 };
 
 /* A file of the user that is in memory: being written, or scratch that is never sent. */
@@ -225,13 +226,16 @@ CHECKED int tree_find_child(struct tree *tree, uint64_t parent, const char *name
 
 /*
  * The kernel keeps sizes for good, and metadata can be wrong: until the bytes are here it may have been told another
- * one. node_tell() notes what it is told; node_was_told() is false, once, when that was not `size`.
+ * one. node_tell_locked() notes what it is told; node_was_told() is false, once, when that was not `size`. Once the
+ * bytes were opened it is told their size, whatever the service says later: at any other one it cuts pages that it
+ * keeps, and programs that read.
  */
-void node_tell_locked(struct node *node, const struct tree_attr *attr);
+void node_tell_locked(struct node *node, struct tree_attr *attr);
 bool node_was_told(struct tree *tree, uint64_t ino, int64_t size);
 
-/* Both never change for a sample, so that one look into the metadata is enough. */
-void node_set_exact(struct tree *tree, uint64_t ino);
+/* The bytes are here, so many. Exact: the metadata says so, too; neither changes for a sample, so one look is enough.
+ */
+void node_set_size(struct tree *tree, uint64_t ino, int64_t size, bool is_exact);
 bool node_is_exact(struct tree *tree, uint64_t ino);
 
 /* A copy of what a node is, made under the lock, so that work goes on without it. False: unknown number. */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { NUMBER_FIRST = 16, NUMBER_PROBES_MAX = 64, NOTHING_TOLD = -1 };
+enum { NUMBER_FIRST = 16, NUMBER_PROBES_MAX = 64, NOTHING_TOLD = -1, NOTHING_KNOWN = -1 };
 
 uint64_t node_number(uint64_t parent, const struct node_spec *spec, const char *name, const struct subject *subject)
 {
@@ -66,6 +66,7 @@ static struct node *make_locked(struct tree *tree, const struct node_spec *spec,
     node->dir = subject->dir;
     node->group = subject->group;
     node->digest = subject->digest;
+    node->known_size = NOTHING_KNOWN;
     node->told_size = NOTHING_TOLD;
     memcpy(node->text, subject->text, n);
     if (!map_add(&tree->nodes, &node->by_ino, map_hash_u64(ino))) {
@@ -108,8 +109,10 @@ void node_forget_locked(struct tree *tree, uint64_t ino, uint64_t n)
     free(node);
 }
 
-void node_tell_locked(struct node *node, const struct tree_attr *attr)
+void node_tell_locked(struct node *node, struct tree_attr *attr)
 {
+    if (node->known_size != NOTHING_KNOWN)
+        attr->size = node->known_size;
     if (attr->attr_ttl_ms > 0)
         node->told_size = attr->size;
 }
@@ -130,14 +133,16 @@ bool node_was_told(struct tree *tree, uint64_t ino, int64_t size)
     return is_right;
 }
 
-void node_set_exact(struct tree *tree, uint64_t ino)
+void node_set_size(struct tree *tree, uint64_t ino, int64_t size, bool is_exact)
 {
     struct node *node;
 
     lock_acquire(&tree->lock);
     node = node_get_locked(tree, ino);
-    if (node)
-        node->is_exact = true;
+    if (node) {
+        node->known_size = size;
+        node->is_exact = node->is_exact || is_exact;
+    }
     lock_release(&tree->lock);
 }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 from calendar import timegm
+from contextlib import closing
 from pathlib import Path
 from time import strptime
 
@@ -185,6 +187,26 @@ def reading_downloads_once_for_ever(bench: Bench) -> None:
     bench.proxy.up()
     same([call.ids for call in bench.proxy.calls("download")], [[bench.zoo[name].sha256] for name in names])
     same(sorted(bench.proxy.paid()), sorted(bench.zoo[name].sha256 for name in names))
+
+
+@claim(prepare=lambda zoo: zoo.add("noise", os.urandom(10_001)))
+def a_size_that_turns_wrong_later_cuts_no_byte(bench: Bench) -> None:
+    """A list may say another size of a sample that is here, whose pages the kernel has, and which is being read."""
+    path = bench.sample("noise")
+    whole = bench.zoo["noise"].content
+    wrong = len(whole) // 2 + 1
+    same(path.read_bytes(), whole)
+    [database] = bench.state.glob("*/*.db")
+    with path.open("rb", buffering=0) as file:
+        same(file.read(16), whole[:16])
+        with closing(sqlite3.connect(database)) as connection, connection:
+            same(connection.execute("UPDATE sample SET size = ? WHERE digest = ?",
+                                    (wrong, bytes.fromhex(bench.zoo["noise"].sha256))).rowcount, 1)
+        bench.run("ls -l samples")
+        same(os.stat(path).st_size, len(whole), "what stat() says")
+        same(os.pread(file.fileno(), len(whole), 0), whole, "through the old descriptor")
+        same(path.read_bytes(), whole, "through a new one")
+    same(bench.proxy.paid(), [bench.zoo["noise"].sha256])
 
 
 @claim

@@ -211,9 +211,43 @@ static void a_sample_is_exact_from_when_it_was_opened_so(void **state)
     node = node_take_locked(&tree, 1, spec, "x", &subject);
     lock_release(&tree.lock);
     assert_false(node_is_exact(&tree, node->ino));
-    node_set_exact(&tree, node->ino);
+    node_set_size(&tree, node->ino, 10, false);
+    assert_false(node_is_exact(&tree, node->ino));
+    node_set_size(&tree, node->ino, 10, true);
+    node_set_size(&tree, node->ino, 10, false);
     assert_true(node_is_exact(&tree, node->ino));
     assert_false(node_is_exact(&tree, node->ino + 1));
+    without_tree(&tree);
+}
+
+static int64_t told(struct tree *tree, struct node *node, int64_t size)
+{
+    struct tree_attr attr = { .size = size, .attr_ttl_ms = FOREVER_MS };
+
+    lock_acquire(&tree->lock);
+    node_tell_locked(node, &attr);
+    lock_release(&tree->lock);
+    return attr.size;
+}
+
+/* The service may say another size in every list that has it. */
+static void once_the_bytes_were_here_the_kernel_is_told_their_size(void **state)
+{
+    const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
+    struct subject subject = a_sample(1);
+    struct tree tree;
+    struct node *node;
+
+    (void)state;
+    with_tree(&tree);
+    lock_acquire(&tree.lock);
+    node = node_take_locked(&tree, 1, spec, "x", &subject);
+    lock_release(&tree.lock);
+    assert_int_equal(told(&tree, node, 7), 7);
+    assert_false(node_was_told(&tree, node->ino, 10));
+    node_set_size(&tree, node->ino, 10, true);
+    assert_int_equal(told(&tree, node, 7), 10);
+    assert_true(node_was_told(&tree, node->ino, 10));
     without_tree(&tree);
 }
 
@@ -231,6 +265,7 @@ int main(void)
         cmocka_unit_test(the_kernel_keeps_the_directories_of_the_root),
         cmocka_unit_test(a_directory_of_results_is_kept_and_its_name_is_not),
         cmocka_unit_test(a_sample_is_exact_from_when_it_was_opened_so),
+        cmocka_unit_test(once_the_bytes_were_here_the_kernel_is_told_their_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
