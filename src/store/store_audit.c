@@ -23,6 +23,7 @@ static const char seq_mark[] = "{\"seq\":"; /* how SQL_AUDIT_LINES begins a line
 static const char denied_mark[] = "{\"time\":"; /* and SQL_AUDIT_DENIED; within a line only where a torn one precedes */
 
 enum { AUDIT_LOCK_TRIES = 50, AUDIT_LOCK_STEP_NS = 20 * 1000 * 1000 }; /* a second */
+enum { AUDIT_STUCK_MS = 10 * 1000 };                                   /* who was waited for in vain is not, so long */
 enum { AUDIT_PAGE = 100, AUDIT_PAGE_BYTES = 1 * MIB };
 
 /* How far the file goes. */
@@ -245,16 +246,24 @@ static int flush_locked(struct store *store, struct err *err)
     return put_place(store, &place, err);
 }
 
-/* STORE_BUSY: another process has it, and may be stopped. */
-CHECKED static int lock_file(const struct store *store, struct err *err)
+/* STORE_BUSY: another process has it, and may be stopped. Then a thousand refusals wait for it once and not each, since
+ * threads that serve the kernel stand here one behind the other. */
+CHECKED static int lock_file(struct store *store, struct err *err) REQUIRES(&store->audit);
+
+static int lock_file(struct store *store, struct err *err)
 {
     const struct timespec step = { .tv_nsec = AUDIT_LOCK_STEP_NS };
+    bool is_stuck = store->audit_stuck_ms && clock_mono_ms() - store->audit_stuck_ms < AUDIT_STUCK_MS;
     int r = store_files_lock(store->audit_fd, STORE_FILES_TRY, err);
 
-    for (int i = 1; r == STORE_BUSY && i < AUDIT_LOCK_TRIES; i++) {
+    for (int i = 1; !is_stuck && r == STORE_BUSY && i < AUDIT_LOCK_TRIES; i++) {
         (void)nanosleep(&step, NULL); /* a signal only shortens the step */
         r = store_files_lock(store->audit_fd, STORE_FILES_TRY, err);
     }
+    if (r != STORE_BUSY)
+        store->audit_stuck_ms = 0;
+    else if (!is_stuck)
+        store->audit_stuck_ms = clock_mono_ms();
     return r;
 }
 

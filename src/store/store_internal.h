@@ -52,6 +52,7 @@ struct store {
     struct store_db db;
     int audit_fd;                                    /* audit.jsonl, for appending; -1 until open */
     struct lock audit;                               /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
+    int64_t audit_stuck_ms;                          /* since when its lock is not to be had; 0: it was; by audit */
     struct lock files;                               /* rank LOCK_STORE_FILES */
     struct map objects;                              /* open objects by digest; guarded by files */
     struct map memory;                               /* objects in memory by digest; guarded by files */

@@ -110,6 +110,6 @@ CHECKED int store_spend_open(struct store *store, struct store_intent *ret_inten
 CHECKED int store_audit_flush(struct store *store, struct err *err);
 
 /* One line for what was refused to somebody; not synced. Waits for another process that has the file, for a second at
- * most; then it is written all the same. */
+ * most and not again for a while; then it is written all the same. */
 CHECKED int store_audit_denied(struct store *store, const struct digest *digest, const struct caller *who,
                                const char *why, struct err *err);

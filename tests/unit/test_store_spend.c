@@ -530,6 +530,27 @@ static void more_lines_than_a_page_are_all_written(void **state)
     assert_int_equal(count(audit(fixture), "\"outcome\":\"paid\""), 130);
 }
 
+static void many_refusals_wait_once_for_a_process_that_is_stopped(void **state)
+{
+    enum { MANY = 20, MOST_S = 8 };
+    struct fixture *fixture = *state;
+    struct digest one = digest_no(0xcd);
+    struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    time_t began_s = time(NULL);
+    char path[160];
+    int fd;
+
+    audit_path(fixture, path, sizeof path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(store_audit_denied(fixture->store, &one, &who, "it only looks", &fixture->err), 0);
+    assert_true(time(NULL) - began_s < MOST_S);
+    (void)close(fd); /* with its lock */
+    assert_int_equal(count(audit(fixture), "\"operation\":\"denied\""), MANY);
+}
+
 static void a_refusal_is_a_line_without_a_number(void **state)
 {
     struct fixture *fixture = *state;
@@ -567,6 +588,7 @@ int main(void)
         STORE_TEST(an_audit_that_was_renamed_is_left_and_a_new_one_begun),
         STORE_TEST(a_torn_line_that_a_refusal_followed_is_written_again),
         STORE_TEST(a_refusal_waits_while_another_process_has_the_file),
+        STORE_TEST(many_refusals_wait_once_for_a_process_that_is_stopped),
         STORE_TEST(any_number_of_refusals_may_stand_before_a_paid_line),
         STORE_TEST(more_lines_than_a_page_are_all_written),
         STORE_TEST(a_refusal_is_a_line_without_a_number),
