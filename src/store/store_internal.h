@@ -59,6 +59,7 @@ struct store {
     struct store_count counts[STORE_KINDS];          /* guarded by files */
     int64_t seen_ns;                                 /* the last change of the cache that they have; guarded by files */
     int64_t reserved_bytes;                          /* room that is taken; guarded by files */
+    int64_t taken_bytes;                             /* of that what the disk has given already; guarded by files */
     struct store_evicted evicted[STORE_EVICTED_MAX]; /* not told yet; guarded by files */
     size_t n_evicted;
     int64_t n_evictions; /* since the store was opened; guarded by files */
@@ -93,6 +94,7 @@ struct store_writer {
     struct digest_stream *hash; /* NULL: the name is not the digest of the bytes */
     struct err failed;          /* the first failure: the writer is of no use any more */
     struct store_facts times;   /* 0: now */
+    int64_t taken_bytes;        /* in the store's */
     int64_t index;              /* of the chunk in `chunk` */
     size_t n;                   /* bytes in it */
     uint8_t chunk[SEAL_CHUNK_BYTES];
@@ -148,6 +150,7 @@ void store_query_caller(struct store_query *query, const struct caller *who);
 struct store_room_facts {
     int64_t used_bytes;
     int64_t reserved_bytes;
+    int64_t taken_bytes; /* of those, not free any more */
     int64_t limit_bytes; /* 0: none */
     int64_t disk_bytes;  /* 0: not on a disk */
     int64_t disk_free_bytes;

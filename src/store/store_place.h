@@ -56,8 +56,9 @@ struct store_place {
     /* A new, empty blob, not visible before it is published. */
     int (*begin)(struct store *store, const struct store_ref *ref, struct store_blob *ret_blob, struct err *err);
 
-    /* Has room for `n` bytes; what was not needed is given back when it is published. ENOSPC, ENOMEM. */
-    int (*reserve)(const struct store_blob *blob, int64_t n, struct err *err);
+    /* Has room for `n` bytes; what was not needed is given back when it is published. *ret_taken: how many of them are
+     * not free on the disk any more; some filesystems only promise. ENOSPC, ENOMEM. */
+    int (*reserve)(const struct store_blob *blob, int64_t n, int64_t *ret_taken, struct err *err);
 
     /* Makes it durable, as far as the place is, and visible; one that was there is replaced. Counts. */
     int (*publish)(struct store *store, const struct store_ref *ref, struct store_blob *blob,

@@ -23,6 +23,7 @@ enum {
     SCAN_LEVELS = 2, /* directories above an object */
     SCAN_PREFIX = 2, /* digits in the name of each */
     SUFFIX_MAX = sizeof ".plain" - 1,
+    BLOCK_BYTES = 512,                                                           /* in which stat(2) counts */
     WRITE_BACK_BYTES = 8 * MIB,                                                  /* written ahead of the sync at once */
     NAME_MAX_BYTES = SCAN_LEVELS * (SCAN_PREFIX + 1) + DIGEST_TEXT + SUFFIX_MAX, /* "ab/cd/<sha256>.plain" */
     DAMAGED_NAME_MAX = DIGEST_TEXT + 32,
@@ -184,21 +185,30 @@ static void write_back_behind(int fd, int64_t from, int64_t to)
 }
 
 /* A filesystem that cannot reserve says so when it is written. */
-CHECKED static int disk_reserve(const struct store_blob *blob, int64_t n, struct err *err)
+CHECKED static int disk_reserve(const struct store_blob *blob, int64_t n, int64_t *ret_taken, struct err *err)
 {
-    int r = n > 0 ? fallocate(blob->fd, FALLOC_FL_KEEP_SIZE, 0, n) : 0;
+    struct stat st;
+    int r;
 
-    return r < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? err_sys(err, "room for %lld bytes", (long long)n) : 0;
+    *ret_taken = 0;
+    do
+        r = n > 0 ? fallocate(blob->fd, FALLOC_FL_KEEP_SIZE, 0, n) : 0;
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return errno != EOPNOTSUPP && errno != ENOSYS ? err_sys(err, "room for %lld bytes", (long long)n) : 0;
+    if (fstat(blob->fd, &st) == 0)
+        *ret_taken = st.st_blocks < n / BLOCK_BYTES ? st.st_blocks * BLOCK_BYTES : n;
+    return 0;
 }
 
-/* Blocks behind the end, when there were fewer bytes than was said: nobody would count them. */
-CHECKED static int give_rest_back(const struct store_blob *blob, struct err *err)
+/* Blocks behind the end, when there were fewer bytes than was said: nobody would count them. Bytes that were paid for
+ * are kept, whatever becomes of that. */
+static void give_rest_back(const struct store_blob *blob)
 {
     struct stat st;
 
     if (fstat(blob->fd, &st) < 0 || ftruncate(blob->fd, st.st_size) < 0)
-        return err_sys(err, "give back what was not needed");
-    return 0;
+        return; /* some room is lost until the sample goes */
 }
 
 CHECKED static int disk_write(const struct store_blob *blob, const void *data, size_t n, int64_t offset,
@@ -256,10 +266,9 @@ CHECKED static int disk_publish(struct store *store, const struct store_ref *ref
     struct name name = name_of(ref);
     cleanup_(closep) int outer_fd = -1;
     cleanup_(closep) int inner_fd = -1;
-    int r = give_rest_back(blob, err);
+    int r;
 
-    if (r < 0)
-        return r;
+    give_rest_back(blob);
     if (futimens(blob->fd, stamps) < 0 || fdatasync(blob->fd) < 0)
         return err_sys(err, "sync the %s", store_object_noun(ref->shelf));
     CRASH_POINT(COMMIT_SYNCED);

@@ -152,8 +152,9 @@ CHECKED static int grow(struct store_memory *memory, size_t room, struct err *er
     return 0;
 }
 
-CHECKED static int memory_reserve(const struct store_blob *blob, int64_t n, struct err *err)
+CHECKED static int memory_reserve(const struct store_blob *blob, int64_t n, int64_t *ret_taken, struct err *err)
 {
+    *ret_taken = 0;
     return (uint64_t)n > blob->memory->room ? grow(blob->memory, (size_t)n, err) : 0;
 }
 

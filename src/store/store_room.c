@@ -122,7 +122,7 @@ int64_t store_room_missing(const struct store_room_facts *facts, int64_t wanted)
     int64_t more = facts->reserved_bytes + wanted;
     int64_t over_limit = facts->limit_bytes > 0 ? facts->used_bytes + more - facts->limit_bytes : 0;
     int64_t keep_free = facts->disk_bytes / PERCENT * STORE_DISK_FREE_PERCENT;
-    int64_t over_disk = facts->disk_bytes > 0 ? more + keep_free - facts->disk_free_bytes : 0;
+    int64_t over_disk = facts->disk_bytes > 0 ? more - facts->taken_bytes + keep_free - facts->disk_free_bytes : 0;
 
     return over_limit > over_disk ? over_limit : over_disk;
 }
@@ -134,7 +134,8 @@ static void facts_locked(struct store *store, struct store_room_facts *ret_facts
     bool is_memory = store->kind == STORE_MEMORY;
     struct statvfs st;
 
-    *ret_facts = (struct store_room_facts){ .reserved_bytes = store->reserved_bytes };
+    *ret_facts =
+        (struct store_room_facts){ .reserved_bytes = store->reserved_bytes, .taken_bytes = store->taken_bytes };
     ret_facts->limit_bytes = is_memory ? store->memory_bytes : store->cache_bytes;
     for (int kind = 0; kind < STORE_KINDS; kind++)
         if ((kind == STORE_MEMORY) == is_memory)

@@ -47,12 +47,27 @@ int store_writer_begin_on(struct store *store, enum store_shelf shelf, const str
     return 0;
 }
 
+/* What the disk does not have free any more need not be kept free for this writer. */
+static void count_taken(struct store_writer *writer, int64_t taken)
+{
+    struct store *store = writer->store;
+
+    lock_acquire(&store->files);
+    store->taken_bytes += taken - writer->taken_bytes;
+    lock_release(&store->files);
+    writer->taken_bytes = taken;
+}
+
 int store_writer_reserve(struct store_writer *writer, int64_t n_bytes, struct err *err)
 {
     bool is_plain = writer->ref.kind == STORE_PLAIN;
     int64_t n = is_plain ? n_bytes : store_seal_file_bytes(n_bytes);
+    int64_t taken = 0;
+    int r = row_of(writer)->place->reserve(&writer->blob, n, &taken, err);
 
-    return row_of(writer)->place->reserve(&writer->blob, n, err);
+    if (r == 0)
+        count_taken(writer, taken);
+    return r;
 }
 
 CHECKED static int write_chunk(struct store_writer *writer, bool is_last, struct err *err)
@@ -167,6 +182,8 @@ void store_writer_free(struct store_writer *writer)
 {
     if (!writer)
         return;
+    if (writer->taken_bytes > 0)
+        count_taken(writer, 0);
     row_of(writer)->place->close(writer->store, &writer->blob);
     digest_stream_free(writer->hash);
     store_seal_stream_done(&writer->stream);

@@ -81,6 +81,10 @@ static void the_limit_and_the_free_part_of_the_disk_both_count(void **state)
         { { .used_bytes = 60, .disk_bytes = 1000, .disk_free_bytes = 60 }, 10, 0 },
         { { .used_bytes = 60, .disk_bytes = 1000, .disk_free_bytes = 60 }, 11, 1 },
         { { .used_bytes = 60, .disk_bytes = 1000, .disk_free_bytes = 60, .reserved_bytes = 7 }, 10, 7 },
+        { { .used_bytes = 60, .disk_bytes = 1000, .disk_free_bytes = 60, .reserved_bytes = 7, .taken_bytes = 7 },
+          10,
+          0 },
+        { { .used_bytes = 60, .limit_bytes = 100, .reserved_bytes = 10, .taken_bytes = 10 }, 40, 10 },
         { { .used_bytes = 90, .limit_bytes = 100, .disk_bytes = 1000, .disk_free_bytes = 51 }, 11, 10 },
     };
 
@@ -90,6 +94,26 @@ static void the_limit_and_the_free_part_of_the_disk_both_count(void **state)
 
         assert_int_equal(missing > 0 ? missing : 0, cases[i].missing);
     }
+}
+
+/* The free part of the disk is smaller by what was reserved in it: that does not have to be free once more. */
+static void what_the_disk_has_given_is_not_kept_free_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_writer *writer = NULL;
+    struct digest digest = { .bytes = { 1 } };
+    struct stat st;
+    int64_t given;
+
+    take(fixture, SIZE);
+    assert_int_equal(store_writer_begin(fixture->store, &digest, &writer, &fixture->err), 0);
+    assert_int_equal(store_writer_reserve(writer, SIZE, &fixture->err), 0);
+    assert_int_equal(fstat(writer->blob.fd, &st), 0);
+    given = st.st_blocks * 512; /* nothing where a filesystem only promises */
+    assert_int_equal(fixture->store->taken_bytes, given < FILE_BYTES ? given : FILE_BYTES);
+    store_writer_free(writer);
+    assert_int_equal(fixture->store->taken_bytes, 0);
+    store_room_give(fixture->store, SIZE);
 }
 
 static void what_was_used_longest_ago_goes_first_and_no_more_than_is_needed(void **state)
@@ -510,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(a_disk_that_others_fill_takes_no_sample_away),
         cmocka_unit_test(the_limit_and_the_free_part_of_the_disk_both_count),
+        STORE_TEST(what_the_disk_has_given_is_not_kept_free_again),
         STORE_TEST(what_was_used_longest_ago_goes_first_and_no_more_than_is_needed),
         STORE_TEST(without_need_nothing_goes),
         STORE_TEST(opening_is_use_that_survives_a_restart),
