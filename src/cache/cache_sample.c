@@ -23,7 +23,7 @@ int64_t cache_sample_most(int64_t size)
 {
     int64_t most = CACHE_SAMPLE_MAX;
 
-    if (size < 0 || size >= CACHE_SAMPLE_MAX / 2)
+    if (size <= 0 || size >= CACHE_SAMPLE_MAX / 2) /* 0: it may be just not known */
         return most;
     most = size > CACHE_SAMPLE_SLACK ? 2 * size : size + CACHE_SAMPLE_SLACK;
     return most < CACHE_SAMPLE_MAX ? most : CACHE_SAMPLE_MAX;

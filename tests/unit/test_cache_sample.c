@@ -92,6 +92,7 @@ static void a_body_is_bounded_by_what_its_metadata_says(void **state)
     assert_int_equal(cache_sample_most(3 * GIB), 4 * GIB);
     assert_int_equal(cache_sample_most(INT64_MAX), 4 * GIB);
     assert_int_equal(cache_sample_most(-1), 4 * GIB); /* it is not known */
+    assert_int_equal(cache_sample_most(0), 4 * GIB);
 }
 
 static void bad_bytes_are_bought_twice_at_most(void **state)
