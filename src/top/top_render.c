@@ -124,10 +124,9 @@ static struct words size_of(int64_t bytes)
 static struct words bar(int64_t part, int64_t whole, int cells)
 {
     struct words words;
-    int full = whole > 0 && part > 0 ? (int)((double)part / (double)whole * cells) : 0;
+    double share = whole > 0 && part > 0 ? (double)part / (double)whole : 0;
+    int full = share < 1 ? (int)(share * cells) : cells;
 
-    if (full > cells)
-        full = cells;
     words.s[0] = '[';
     for (int i = 0; i < cells; i++)
         words.s[1 + i] = i < full ? '#' : '-';
@@ -184,6 +183,15 @@ static void put_head(struct drawing *drawing, const struct top_facts *facts)
         put(drawing, STYLE_PLAIN, "error    %s", facts->last_error);
 }
 
+/* More than 100 when the metadata is wrong, of a byte for instance. */
+static int percent_of(int64_t part, int64_t whole)
+{
+    enum { PERCENT = 100, PERCENT_MAX = 999 };
+    double percent = (double)part / (double)whole * PERCENT;
+
+    return percent < PERCENT_MAX ? (int)percent : PERCENT_MAX;
+}
+
 /* Two names of one sample are seldom alike in their first characters. */
 static void put_transfer(struct drawing *drawing, const struct top_transfer *transfer)
 {
@@ -196,9 +204,9 @@ static void put_transfer(struct drawing *drawing, const struct top_transfer *tra
             size_of(transfer->rate).s);
     else
         put(drawing, STYLE_PLAIN, " %.*s %s %3d %% of %s  %s/s  %llds", what, transfer->what,
-            bar(transfer->have, transfer->size, BAR_CELLS).s,
-            (int)((double)transfer->have / (double)transfer->size * 100), size_of(transfer->size).s,
-            size_of(transfer->rate).s, (long long)(transfer->rate > 0 && left > 0 ? left / transfer->rate : 0));
+            bar(transfer->have, transfer->size, BAR_CELLS).s, percent_of(transfer->have, transfer->size),
+            size_of(transfer->size).s, size_of(transfer->rate).s,
+            (long long)(transfer->rate > 0 && left > 0 ? left / transfer->rate : 0));
 }
 
 static void put_transfers(struct drawing *drawing, const struct top_facts *facts, int rows)

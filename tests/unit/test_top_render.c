@@ -76,6 +76,18 @@ static void a_picture_shows_month_budget_transfers_and_requests(void **state)
     buf_done(&picture);
 }
 
+static void more_bytes_than_the_metadata_says_are_a_full_bar(void **state)
+{
+    struct buf picture;
+
+    (void)state;
+    facts.transfers[0].size = 1;
+    facts.transfers[0].have = INT64_MAX;
+    picture = draw((struct top_frame){ .columns = 80 });
+    assert_shows(&picture, " 0a958aa7f90a731b [########################] 999 % of 1B  2.0M/s  0s\n");
+    buf_done(&picture);
+}
+
 static void what_the_service_has_not_said_is_a_question_mark(void **state)
 {
     struct buf picture;
@@ -139,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_picture_shows_month_budget_transfers_and_requests, setup),
+        cmocka_unit_test_setup(more_bytes_than_the_metadata_says_are_a_full_bar, setup),
         cmocka_unit_test_setup(what_the_service_has_not_said_is_a_question_mark, setup),
         cmocka_unit_test_setup(a_picture_is_never_larger_than_its_frame, setup),
         cmocka_unit_test_setup(foreign_text_reaches_no_terminal_as_it_is, setup),
