@@ -12,6 +12,7 @@ from world import KIB, MIB, World, rss_bytes
 BLOCK = 128 * KIB  # what cat and cp read at a time
 FIRST_BLOCK = 4 * KIB
 SMALL_FILES = 200
+LIST_MAX = 1000  # samples of one list
 
 
 def local(world: World, directory: Path):
@@ -19,10 +20,12 @@ def local(world: World, directory: Path):
     def make():
         url = world.keep(world.service(directory))
         ours = world.keep(world.mount(url))
-        (world.directory / "list.txt").write_text("\n".join(os.listdir(directory)) + "\n")
-        world.run("cp", world.directory / "list.txt", ours / "downloads/all.txt")
-        last = (ours / "downloads/all/wait").read_text().splitlines()[-1]
-        assert last.startswith("done"), last
+        names = os.listdir(directory)
+        for number, start in enumerate(range(0, len(names), LIST_MAX)):
+            (world.directory / "list.txt").write_text("\n".join(names[start:start + LIST_MAX]) + "\n")
+            world.run("cp", world.directory / "list.txt", ours / f"downloads/{number}.txt")
+            last = (ours / f"downloads/{number}/wait").read_text().splitlines()[-1]
+            assert last.startswith("done"), last
         for name in os.listdir(directory):
             world.run("cmp", ours / "samples" / name, directory / name)
         return ours
