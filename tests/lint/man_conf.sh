@@ -6,10 +6,9 @@
 set -u
 fs=${1:?the program malqueryfs}
 write=${2:-}
+# shellcheck source=tests/lint/made.bash
+. "$(dirname "$0")/made.bash"
 cd "${3:-$(dirname "$0")/../..}" || exit 2
-page=packaging/man/malqueryfs.conf.5
-export BEGIN_MARK='.\" options: made by tests/lint/man_conf.sh' END_MARK='.\" end of options'
-
 wanted=$("$fs" --help all | awk '
     $1 == "-o" {
         name = $2
@@ -24,17 +23,4 @@ wanted=$("$fs" --help all | awk '
         printf ".It Cm %s%s\n%s%s\n", name, value == "" ? "" : " No = Ar " value, text, live ? "; live" : ""
     }')
 [ -n "$wanted" ] || { echo "$fs --help all prints no options"; exit 1; }
-there=$(awk '
-    $0 == ENVIRON["END_MARK"] { inside = 0 }
-    inside { print }
-    $0 == ENVIRON["BEGIN_MARK"] { inside = 1 }' "$page")
-if [ "$write" = --write ]; then
-    WANTED=$wanted awk '
-        $0 == ENVIRON["END_MARK"] { inside = 0 }
-        !inside { print }
-        $0 == ENVIRON["BEGIN_MARK"] { inside = 1; print ENVIRON["WANTED"] }' "$page" >"$page.new" && mv "$page.new" "$page"
-elif [ "$wanted" != "$there" ]; then
-    echo "$page: the list of options is not what the table has; tests/lint/man_conf.sh $fs --write"
-    diff <(echo "$there") <(echo "$wanted") | head -20
-    exit 1
-fi
+made_check packaging/man/malqueryfs.conf.5 options "$wanted" "tests/lint/man_conf.sh $fs --write" "$write"

@@ -198,18 +198,26 @@ static void a_directory_of_results_is_kept_and_its_name_is_not(void **state)
     without_tree(&tree);
 }
 
-static void a_sample_is_exact_from_when_it_was_opened_so(void **state)
+static struct node *take_sample(struct tree *tree)
 {
     const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
     struct subject subject = a_sample(1);
+    struct node *node;
+
+    lock_acquire(&tree->lock);
+    node = node_take_locked(tree, 1, spec, "x", &subject);
+    lock_release(&tree->lock);
+    return node;
+}
+
+static void a_sample_is_exact_from_when_it_was_opened_so(void **state)
+{
     struct tree tree;
     struct node *node;
 
     (void)state;
     with_tree(&tree);
-    lock_acquire(&tree.lock);
-    node = node_take_locked(&tree, 1, spec, "x", &subject);
-    lock_release(&tree.lock);
+    node = take_sample(&tree);
     assert_false(node_is_exact(&tree, node->ino));
     node_set_size(&tree, node->ino, 10, false);
     assert_false(node_is_exact(&tree, node->ino));
@@ -233,16 +241,12 @@ static int64_t told(struct tree *tree, struct node *node, int64_t size)
 /* The service may say another size in every list that has it. */
 static void once_the_bytes_were_here_the_kernel_is_told_their_size(void **state)
 {
-    const struct node_spec *spec = row(row(&tree_root, "samples"), "<sha256>");
-    struct subject subject = a_sample(1);
     struct tree tree;
     struct node *node;
 
     (void)state;
     with_tree(&tree);
-    lock_acquire(&tree.lock);
-    node = node_take_locked(&tree, 1, spec, "x", &subject);
-    lock_release(&tree.lock);
+    node = take_sample(&tree);
     assert_int_equal(told(&tree, node, 7), 7);
     assert_false(node_was_told(&tree, node->ino, 10));
     node_set_size(&tree, node->ino, 10, true);
