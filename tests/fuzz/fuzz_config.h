@@ -2,8 +2,9 @@
  */
 #pragma once
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "fuzz_check.h"
 
 #include "options.h"
 #include "util/buf.h"
@@ -11,17 +12,13 @@
 static inline void check_config(const struct config *config)
 {
     /* Every kind of option once: a text as long as its room, a percent, a size, a choice. */
-    if (strnlen(config->base_url, sizeof config->base_url) == sizeof config->base_url ||
-        strnlen(config->zip_password, sizeof config->zip_password) == sizeof config->zip_password ||
-        strnlen(config->kernel_options, sizeof config->kernel_options) == sizeof config->kernel_options)
-        abort();
-    if (config->reserve_percent < 0 || config->reserve_percent > 100)
-        abort();
-    if (config->cache_size < MIB || config->memory_size < MIB)
-        abort();
-    if (config->cache < 0 || config->cache > 2 || config->transport < 0 || config->transport > 1 ||
-        config->zip_method < 0 || config->zip_method > 1)
-        abort();
-    if (config->debug && !config->foreground)
-        abort();
+    check(strnlen(config->base_url, sizeof config->base_url) < sizeof config->base_url);
+    check(strnlen(config->zip_password, sizeof config->zip_password) < sizeof config->zip_password);
+    check(strnlen(config->kernel_options, sizeof config->kernel_options) < sizeof config->kernel_options);
+    check(config->reserve_percent >= 0 && config->reserve_percent <= 100);
+    check(config->cache_size >= MIB && config->memory_size >= MIB);
+    check(config->cache >= 0 && config->cache <= 2);
+    check(config->transport >= 0 && config->transport <= 1);
+    check(config->zip_method >= 0 && config->zip_method <= 1);
+    check(!config->debug || config->foreground);
 }

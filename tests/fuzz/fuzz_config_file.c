@@ -16,12 +16,6 @@ static const char *const variables[] = { "FALCON_CLOUD",     "FALCON_BASE_URL", 
 static char path[] = "/dev/shm/mqfs-fuzz-XXXXXX"; /* memory: it is written again and again */
 static int fd = -1;
 
-static void check(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
-
 static void clean_up(void)
 {
     (void)unlink(path); /* what stays is in memory */

@@ -1,8 +1,9 @@
 /* Any bytes as the body of a search or a multi-download to malqueryd, of each kind: what is accepted is within the
  * limits, and what was parsed, written down again, is the same. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "fuzz_check.h"
 
 #include "engine/engine_query.h"
 #include "util/text.h"
@@ -10,12 +11,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { PRINTED_MAX = 64 * MIB };
-
-static void check(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
 
 static void check_limits(const struct engine_query *query)
 {

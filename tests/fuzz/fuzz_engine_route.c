@@ -5,12 +5,12 @@
  *
  * Nothing is left to spend, so that no search runs. Rules are not compiled here: libyara is its authors' to fuzz.
  */
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "fuzz_dir.h"
 
 #include "engine/engine_route.h"
 #include "util/text.h"
@@ -18,7 +18,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-enum { HEAD_LINES = 4, IDS_MAX = 16, PATH_ROOM = 64, PEER_ROOM = 24, WAIT_MS = 20000, RATE_LIMIT = 10 };
+enum { HEAD_LINES = 4, IDS_MAX = 16, PEER_ROOM = 24, WAIT_MS = 20000, RATE_LIMIT = 10 };
 enum line { LINE_METHOD, LINE_PATH, LINE_AUTHORIZATION, LINE_IDS };
 
 static const char id_text[] = "0123456789abcdef0123456789abcdef";
@@ -26,37 +26,20 @@ static const char secret_words[] = "the secret of the corpus";
 static const char hunt_path[] = "/malquery/queries/hunt/v1";
 static const unsigned statuses[] = { 200, 201, 400, 401, 403, 404, 405, 429 };
 
-static char dir[] = "/dev/shm/mqfs-fuzz-XXXXXX";
 static struct engine *engine;
 static char bearer[sizeof "Bearer " + ENGINE_TOKEN_TEXT];
-
-static void check(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
 
 static void clean_up(void)
 {
     engine_free(engine);
-    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* what stays is in memory */
+    dir_free();
 }
 
 static void write_sample(void)
 {
     char path[PATH_ROOM];
-    FILE *file;
+    FILE *file = fopen(dir_path("zoo/hello", path), "w");
 
-    (void)snprintf(path, sizeof path, "%s/zoo/hello", dir); /* fits */
-    file = fopen(path, "w");
     check(file && fputs("hello\n", file) >= 0 && fclose(file) == 0);
 }
 
@@ -68,9 +51,9 @@ static void start_engine(void)
     struct secret *id = NULL;
     struct secret *secret = NULL;
     const struct engine_config config = {
-        .dir = zoo,
-        .index = index,
-        .socket = socket,
+        .dir = dir_path("zoo", zoo),
+        .index = dir_path("index.db", index),
+        .socket = dir_path("s", socket),
         .scopes = "read,write",
         .region = "us-1",
         .foreign_region = "",
@@ -83,9 +66,6 @@ static void start_engine(void)
         .n_threads = 1,
     };
 
-    (void)snprintf(zoo, sizeof zoo, "%s/zoo", dir); /* these fit */
-    (void)snprintf(index, sizeof index, "%s/index.db", dir);
-    (void)snprintf(socket, sizeof socket, "%s/s", dir);
     check(mkdir(zoo, 0700) == 0);
     write_sample();
     check(secret_new(id_text, sizeof id_text - 1, &id, NULL) == 0);
@@ -102,7 +82,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
     (void)argc;
     (void)argv;
-    check(mkdtemp(dir));
+    dir_new();
     start_engine();
     check(engine_auth_issue(engine->auth, &token, NULL) == 0);
     (void)snprintf(bearer, sizeof bearer, "Bearer %s", token.s); /* fits */

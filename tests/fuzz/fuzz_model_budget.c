@@ -1,18 +1,13 @@
 /* Any bytes as a word to the file `budget` and as the value of the option; what is accepted is in range, and written
  * down again it is the same. */
-#include <stdlib.h>
 #include <string.h>
+
+#include "fuzz_check.h"
 
 #include "model/budget.h"
 #include "util/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
 
 static void check_refused(const struct err *err)
 {

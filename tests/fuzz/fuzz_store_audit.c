@@ -1,42 +1,17 @@
 /* Any bytes as what audit.jsonl has behind the place that the database notes: after catching up it begins with the
  * whole lines that it began with, has no other, and catching up once more changes nothing. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/store_internal.h"
+#include "fuzz_store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-enum { SETTLED = 3, PATH_ROOM = 64, FILE_MAX = 4 * MIB };
-
-static char dir[] = "/dev/shm/mqfs-fuzz-XXXXXX"; /* memory: every run syncs */
-static struct store *store;
-
-static void check(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static void clean_up(void)
-{
-    store_free(store);
-    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* what stays is in memory */
-}
+enum { SETTLED = 3, FILE_MAX = 4 * MIB };
 
 static void spend(void)
 {
@@ -53,20 +28,13 @@ static void spend(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    char state[PATH_ROOM];
-    char cache[PATH_ROOM];
-    struct store_config config = { .state_dir = state, .cache_dir = cache };
-
     (void)argc;
     (void)argv;
-    check(mkdtemp(dir));
-    (void)snprintf(state, sizeof state, "%s/state", dir); /* fits */
-    (void)snprintf(cache, sizeof cache, "%s/cache", dir);
-    check(store_new(&config, &store, NULL) == 0);
+    store_start();
     check(store_budget_set(store, COST_HUNTS, SETTLED, false, NULL) == 0);
     for (int i = 0; i < SETTLED; i++)
         spend();
-    return atexit(clean_up);
+    return 0;
 }
 
 /* As if nothing had been noted yet. */

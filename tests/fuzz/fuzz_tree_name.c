@@ -1,17 +1,12 @@
 /* Any bytes as the name of a file that a user makes, and as foreign text of which a name is made. */
-#include <stdlib.h>
 #include <string.h>
+
+#include "fuzz_check.h"
 
 #include "tree/tree_internal.h"
 #include "util/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void check(bool is_true)
-{
-    if (!is_true)
-        abort();
-}
 
 /* A part of a final name is the name of a directory. */
 static void check_final(enum store_dir dir, const struct user_name *name, const char *text)

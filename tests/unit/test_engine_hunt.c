@@ -1,8 +1,7 @@
 #include "test_engine_fixture.h"
+#include "test_engine_yara.h"
 
 #include <errno.h>
-
-#include "engine/engine_hunt.h"
 
 /* Does `rule` match a file of these bytes? */
 static bool matches(const char *rule, const void *data, size_t n)
@@ -79,19 +78,6 @@ static void includes_and_empty_texts_are_refused(void **unused)
         if (engine_rules_new(bad[i], &rules, &err) != -EINVAL)
             fail_msg("accepted: %s", bad[i]);
     }
-}
-
-static int start_yara(void **unused)
-{
-    (void)unused;
-    return engine_hunt_start(NULL);
-}
-
-static int end_yara(void **unused)
-{
-    (void)unused;
-    engine_hunt_end();
-    return 0;
 }
 
 int main(void)

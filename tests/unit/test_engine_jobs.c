@@ -1,9 +1,9 @@
 #include "test_engine_fixture.h"
+#include "test_engine_yara.h"
 
 #include <errno.h>
 #include <time.h>
 
-#include "engine/engine_hunt.h"
 #include "engine/engine_jobs.h"
 #include "util/clock.h"
 
@@ -307,19 +307,6 @@ static void an_old_job_is_unknown(void **unused)
     assert_int_equal(engine_jobs_get(bench.jobs, &id, &job, NULL), ENGINE_JOBS_ABSENT);
     stop(&bench);
     fixture_done(&bench.fixture);
-}
-
-static int start_yara(void **unused)
-{
-    (void)unused;
-    return engine_hunt_start(NULL);
-}
-
-static int end_yara(void **unused)
-{
-    (void)unused;
-    engine_hunt_end();
-    return 0;
 }
 
 int main(void)

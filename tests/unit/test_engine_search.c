@@ -1,8 +1,8 @@
 #include "test_engine_fixture.h"
+#include "test_engine_yara.h"
 
 #include <errno.h>
 
-#include "engine/engine_hunt.h"
 #include "engine/engine_search.h"
 
 #include "util/clock.h"
@@ -234,19 +234,6 @@ static void fuzzy_search_counts_more_than_it_shows(void **unused)
     engine_samples_done(&samples);
     engine_query_done(&query);
     bench_done(&bench);
-}
-
-static int start_yara(void **unused)
-{
-    (void)unused;
-    return engine_hunt_start(NULL);
-}
-
-static int end_yara(void **unused)
-{
-    (void)unused;
-    engine_hunt_end();
-    return 0;
 }
 
 int main(void)
