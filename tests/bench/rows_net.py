@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
+import re
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import Race, faster_than, row, within
 from harness import CREDENTIALS
-from world import KIB, MIB, World, tool
+from world import HERE, KIB, MIB, World, python, tool
 
 POLL_S = 0.01
 JOB_MAX_S = 300
+EVERYTHING = {"limit": 100_000}
 HUNT_RULE = """rule rare {
     strings: $a = "a text that no sample has" $b = { 6D 71 ?? 66 73 00 11 22 } $c = { 00 01 02 [2-4] 55 }
     condition: any of them
@@ -25,42 +30,55 @@ class Client:
     """curl, as a script would call the service."""
 
     def __init__(self, world: World, url: str) -> None:
-        self.world, self.socket = world, url.removeprefix("unix:")
-        form = world.place("token") / "form"
+        self.world = world
+        self.base = url if url.startswith("http") else "http://localhost"
+        self.way = () if url.startswith("http") else ("--unix-socket", url.removeprefix("unix:"))
+        self.token = world.place("token") / "token"
+        form = self.token.with_name("form")
         form.write_text(f"client_id={CREDENTIALS['FALCON_CLIENT_ID']}&client_secret={CREDENTIALS['FALCON_CLIENT_SECRET']}")
         self.header = ""
-        token = json.loads(self.curl("oauth2/token", "-d", f"@{form}"))["access_token"]
-        self.header = f"Authorization: Bearer {token}"
+        self.token.write_text(json.loads(self.curl("oauth2/token", "-d", f"@{form}"))["access_token"])
+        self.header = f"Authorization: Bearer {self.token.read_text()}"
 
     def curl(self, path: str, *arguments: str | Path) -> str:
         header = ("-H", self.header) if self.header else ()
-        return self.world.run(tool("curl"), "-sSf", "--unix-socket", self.socket, *header, *arguments,
-                              f"http://localhost/{path}").stdout
+        return self.world.run(tool("curl"), "-sSf", *self.way, *header, *arguments, f"{self.base}/{path}").stdout
 
-    def hunt(self, rule: str) -> set[str]:
-        body = self.world.directory / "hunt.json"
-        body.write_text(json.dumps({"options": {"limit": 100_000}, "yara_rule": rule}))
-        meta = json.loads(self.curl("malquery/queries/hunt/v1", "-H", "Content-Type: application/json", "-d", f"@{body}"))
-        path = f"malquery/entities/requests/v1?ids={meta['meta']['reqid']}"
+    def submit(self, path: str, body: dict) -> str:
+        """The id of the request."""
+        file = self.world.directory / "body.json"
+        file.write_text(json.dumps(body))
+        meta = json.loads(self.curl(path, "-H", "Content-Type: application/json", "-d", f"@{file}"))["meta"]
+        return meta["reqid"]
+
+    def finish(self, reqid: str) -> set[str]:
+        """Its results, once it is done."""
         end = time.monotonic() + JOB_MAX_S
         while time.monotonic() < end:
-            answer = json.loads(self.curl(path))
+            answer = json.loads(self.curl(f"malquery/entities/requests/v1?ids={reqid}"))
             if answer["meta"]["status"] != "inprogress":
                 assert answer["meta"]["status"] == "done", answer["meta"]
                 return {one["sha256"] for one in answer["resources"] or []}
             time.sleep(POLL_S)
-        raise AssertionError("the hunt does not end")
+        raise AssertionError(f"request {reqid} does not end")
+
+    def hunt(self, rule: str) -> set[str]:
+        return self.finish(self.submit("malquery/queries/hunt/v1", {"options": EVERYTHING, "yara_rule": rule}))
+
+    def search(self, text: str) -> set[str]:
+        patterns = [{"type": "ascii", "value": text}]
+        return self.finish(self.submit("malquery/queries/exact-search/v1", {"options": EVERYTHING, "patterns": patterns}))
 
 
-@row("download-100M", "download of one sample of 100 MiB, durable; the peer does not verify it", "s",
-     [within("curl -o; sync", 1.3)])
+@row("download-100M", "download of one sample of 100 MiB, durable; only the Python client verifies it as well", "s",
+     [within("curl -o; sync", 1.3), faster_than("python3-requests", 3)])
 def download(world: World, race: Race) -> None:
     size, rounds = (4 * MIB, 1) if world.quick else (100 * MIB, 5)
     directory = world.noise(rounds, size)
     names = sorted(os.listdir(directory))
     out = world.place("curl") / "out"
-    with world.service(directory) as url, world.mount(url) as ours:
-        client, mine, theirs = Client(world, url), iter(names), iter(names)
+    with world.service(directory, is_tcp=True) as url, world.mount(url) as ours:
+        client, mine, theirs, others = Client(world, url), iter(names), iter(names), iter(names)
 
         def open_it() -> float:
             name = next(mine)
@@ -81,30 +99,49 @@ def download(world: World, race: Race) -> None:
             out.unlink()
             return seconds
 
+        def requests() -> float:
+            name = next(others)
+            started = time.monotonic()
+            world.run(python("requests"), HERE / "client.py", url, client.token, out.parent, name)
+            seconds = time.monotonic() - started
+            world.run("cmp", out.with_name(name), directory / name)
+            out.with_name(name).unlink()
+            return seconds
+
         race.add("malqueryfs", open_it, before=os.sync)
         race.add("curl -o; sync", curl, before=os.sync)
+        race.add("python3-requests", requests, before=os.sync)
         race.run(rounds)
 
 
-@row("fetch-1000", "1,000 samples of 100 KiB by a list, from cp to done; 2 s of it are the pause before the first poll", "s",
-     [faster_than("7z x; sha256sum; sync", 1.2)])
+def checks_names(world: World, names: list[str]) -> Path:
+    """For sha256sum -c: each file is named as its digest."""
+    sums = world.directory / "SHA256SUMS"
+    sums.write_text("".join(f"{name}  {name}\n" for name in names))
+    return sums
+
+
+@row("fetch-1000", "1,000 samples of 100 KiB: the archive of a request that is done, fetched, unpacked, verified, durable", "s",
+     [faster_than("7z x; sha256sum; sync", 1.2), faster_than("unzip; sha256sum; sync", 1.2),
+      faster_than("bsdtar; sha256sum; sync", 1.2)])
 def fetch(world: World, race: Race) -> None:
+    """The request is of another client, so that what is timed has no pause before a poll in it."""
     n = 20 if world.quick else 1000
     directory = world.noise(n, 100 * KIB)
     names = sorted(os.listdir(directory))
-    wanted = world.directory / "many.txt"
-    wanted.write_text("\n".join(names) + "\n")
-    sums = world.directory / "SHA256SUMS"
-    sums.write_text("".join(f"{name}  {name}\n" for name in names))
+    sums = checks_names(world, names)
     seven, archive = tool("7zz"), world.place("archive") / "many.zip"
     world.run(seven, "a", "-tzip", "-mx0", "-pinfected", archive, ".", cwd=directory)
     with world.service(directory) as url:
+        client = Client(world, url)
 
         def ours() -> float:
+            reqid = client.submit("malquery/entities/samples-multidownload/v1", {"samples": names})
+            client.finish(reqid)
+            os.sync()
             with world.mount(url) as mount:
                 started = time.monotonic()
-                world.run("cp", wanted, mount / "downloads/many.txt")
-                last = (mount / "downloads/many/wait").read_text().splitlines()[-1]
+                last = (mount / "requests" / reqid / "wait").read_text().splitlines()[-1]
                 seconds = time.monotonic() - started
                 assert last.startswith("done"), last
                 local = os.listdir(mount / "samples")
@@ -113,14 +150,20 @@ def fetch(world: World, race: Race) -> None:
                     assert hashlib.sha256((mount / "samples" / name).read_bytes()).hexdigest() == name
                 return seconds
 
-        def theirs() -> None:
-            place = world.place("7z")
-            world.run(seven, "x", "-pinfected", f"-o{place}", archive)
-            world.run("sha256sum", "--quiet", "-c", sums, cwd=place)
-            world.run("sync", "-f", place)
+        def unpack(program: str, *arguments: str | Path) -> Callable[[], None]:
+            def theirs() -> None:
+                place = world.place("unpacked")
+                world.run(tool(program), *arguments, archive, cwd=place)
+                world.run("sha256sum", "--quiet", "-c", sums, cwd=place)
+                world.run("sync", "-f", place)
+                shutil.rmtree(place)
+
+            return theirs
 
         race.add("malqueryfs", ours, before=os.sync)
-        race.add("7z x; sha256sum; sync", theirs, before=os.sync)
+        race.add("7z x; sha256sum; sync", unpack("7zz", "x", "-pinfected"), before=os.sync)
+        race.add("unzip; sha256sum; sync", unpack("unzip", "-q", "-P", "infected"), before=os.sync)
+        race.add("bsdtar; sha256sum; sync", unpack("bsdtar", "--passphrase", "infected", "-x", "-f"), before=os.sync)
         race.run(5)
 
 
@@ -144,3 +187,38 @@ def hunt(world: World, race: Race) -> None:
         race.add("yara -r -p2", theirs)
         race.run(5)
     assert found["malqueryd"] == found["yara"], "not the same samples"
+
+
+@row("exact", "ten exact searches for texts of single files, over 2 GiB of programs and libraries", "s",
+     [faster_than("rg -F", 5)], ours="malqueryd")
+def exact(world: World, race: Race) -> None:
+    directory = world.programs((64 if world.quick else 2048) * MIB)
+    texts = some_texts(directory, 10)
+    with world.service(directory) as url:
+        client = Client(world, url)
+
+        def ours() -> None:
+            found["malqueryd"] = [client.search(text) for text in texts]
+
+        def theirs() -> None:
+            found["rg"] = [set(map(os.path.basename, world.run(
+                tool("rg"), "-F", "-l", "-a", "-uuu", "--no-messages", "--", text, directory, ok=(0, 1)).stdout.splitlines()))
+                for text in texts]
+
+        found: dict[str, list[set[str]]] = {}
+        race.add("malqueryd", ours)
+        race.add("rg -F", theirs)
+        race.run(5)
+    assert found["malqueryd"] == found["rg"], "not the same samples"
+
+
+def some_texts(directory: Path, n: int) -> list[str]:
+    """Words of sixteen letters or more, each of another file."""
+    chance = random.Random(n)
+    texts: list[str] = []
+    files = sorted(directory.iterdir())
+    while len(texts) < n:
+        words = re.findall(rb"[A-Za-z_]{16,40}", chance.choice(files).read_bytes())
+        if words:
+            texts.append(chance.choice(words).decode())
+    return texts

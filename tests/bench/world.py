@@ -29,6 +29,7 @@ MIB = 1024 * KIB
 MOUNT_MAX_S = 60
 END_MAX_S = 20
 TOOL_MAX_S = 600
+PROGRAMS = (Path("/usr/bin"), Path("/usr/sbin"), Path("/usr/lib"))
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 
 
@@ -37,6 +38,14 @@ def tool(name: str) -> str:
     if not found:
         raise Missing(name)
     return found
+
+
+def python(module: str) -> str:
+    """An interpreter that has this module of Debian's."""
+    interpreter = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+    if subprocess.run([interpreter, "-c", f"import {module}"], capture_output=True, check=False).returncode != 0:
+        raise Missing(f"python3-{module}")
+    return interpreter
 
 
 def drop_dentries() -> None:
@@ -121,6 +130,24 @@ class World:
 
         return self.once(("noise", n, size), make)
 
+    def programs(self, n_bytes: int) -> Path:
+        """Copies of so many bytes of this machine's own programs and libraries, each named by its SHA-256."""
+        def make() -> Path:
+            directory = self.place("programs")
+            left = n_bytes
+            for path in sorted(path for root in PROGRAMS for path in root.rglob("*")):
+                if left <= 0:
+                    break
+                if path.is_symlink() or not path.is_file() or not 4 * KIB <= path.stat().st_size <= min(64 * MIB, left):
+                    continue
+                content = path.read_bytes()
+                copy = directory / hashlib.sha256(content).hexdigest()
+                left -= 0 if copy.exists() else len(content)
+                copy.write_bytes(content)
+            return directory
+
+        return self.once(("programs", n_bytes), make)
+
     def program(self, source: str, packages: Sequence[str] = ()) -> Path:
         """A C file of this directory, compiled."""
         def make() -> Path:
@@ -159,13 +186,14 @@ class World:
     # ours
 
     @contextlib.contextmanager
-    def service(self, directory: Path, arguments: Sequence[str] = ()) -> Iterator[str]:
+    def service(self, directory: Path, arguments: Sequence[str] = (), is_tcp: bool = False) -> Iterator[str]:
         """malqueryd over a directory; its base URL, once all is indexed."""
         place = self.place("malqueryd")
         log = place / "log"
         limits = ["--hunt-limit", "1000000", "--download-limit", "1000000", "--job-delay-ms", "0"]
-        program = Program([self.malqueryd, "--socket", place / "s", "--index", place / "index.db", *limits, *arguments,
-                           directory], self.environment, log)
+        listen = ("--port", "0") if is_tcp else ("--socket", place / "s")
+        program = Program([self.malqueryd, *listen, "--index", place / "index.db", *limits, *arguments, directory],
+                          self.environment, log)
         try:
             yield program.first_line()
         finally:
