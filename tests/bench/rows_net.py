@@ -192,7 +192,7 @@ def hunt(world: World, race: Race) -> None:
 @row("exact", "ten exact searches for texts of single files, over 2 GiB of programs and libraries", "s",
      [faster_than("rg -F", 5)], ours="malqueryd")
 def exact(world: World, race: Race) -> None:
-    directory = world.programs((64 if world.quick else 2048) * MIB)
+    directory = world.programs((16 if world.quick else 2048) * MIB)
     texts = some_texts(directory, 10)
     with world.service(directory) as url:
         client = Client(world, url)
