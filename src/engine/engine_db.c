@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/engine_gram.h"
+
 enum { DB_BUSY_MS = 5000 };
 
 static const char schema_1[] =
@@ -22,8 +24,23 @@ static const char schema_1[] =
 
 static const char schema_2[] = "ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;";
 
+/* A map in one piece of up to a megabyte had to be read whole for each sample and search. Key of a piece: id of the
+ * map, times GRAM_PIECES_MAX, and its number. */
+static const char schema_3[] =
+    "ALTER TABLE gram RENAME TO gram_2;"
+    "CREATE TABLE gram(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, n INTEGER NOT NULL);"
+    "CREATE TABLE gram_piece(key INTEGER PRIMARY KEY, bits BLOB NOT NULL);"
+    "CREATE TRIGGER gram_gone AFTER DELETE ON gram BEGIN"
+    " DELETE FROM gram_piece WHERE key >= old.id * 2048 AND key < (old.id + 1) * 2048; END;"
+    "INSERT INTO gram(sha256, n) SELECT sha256, length(bits) FROM gram_2;"
+    "WITH RECURSIVE piece(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM piece WHERE number < 2047)"
+    " INSERT INTO gram_piece(key, bits) SELECT g.id * 2048 + number, substr(o.bits, number * 512 + 1, 512)"
+    " FROM gram g CROSS JOIN gram_2 o ON o.sha256 = g.sha256 CROSS JOIN piece WHERE number * 512 < g.n;"
+    "DROP TABLE gram_2;";
+static_assert(GRAM_PIECES_MAX == 2048 && GRAM_PIECE == 512, "schema_3 has these numbers");
+
 /* A row per version of the schema: what leads to it from the one before. Version n is row n - 1. */
-static const char *const migrations[] = { schema_1, schema_2 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3 };
 
 static const char *const texts[ENGINE_SQL_N] = {
     /* NOLINTBEGIN(bugprone-suspicious-missing-comma): long statements are cut */
@@ -42,7 +59,8 @@ static const char *const texts[ENGINE_SQL_N] = {
                        " JOIN file f ON f.sha256 = s.sha256 WHERE s.sha256 = ?1 GROUP BY s.sha256",
     [SQL_SAMPLE_COUNT] = "SELECT COUNT(*) FROM sample",
     [SQL_SAMPLE_SWEEP] = "DELETE FROM sample WHERE NOT EXISTS (SELECT 1 FROM file f WHERE f.sha256 = sample.sha256)",
-    [SQL_GRAM_PUT] = "INSERT OR REPLACE INTO gram(sha256, bits) VALUES(?1, ?2)",
+    [SQL_GRAM_PUT] = "INSERT OR IGNORE INTO gram(sha256, n) VALUES(?1, ?2)",
+    [SQL_GRAM_PIECE] = "INSERT INTO gram_piece(key, bits) VALUES(?1, ?2)",
     [SQL_GRAM_SWEEP] = "DELETE FROM gram WHERE NOT EXISTS (SELECT 1 FROM file f WHERE f.sha256 = gram.sha256)",
     [SQL_SEEN_CLEAR] = "DELETE FROM seen",
     [SQL_SEEN_ADD] = "INSERT OR IGNORE INTO seen(path) VALUES(?1)",

@@ -28,6 +28,7 @@ enum engine_sql {
     SQL_SAMPLE_COUNT,
     SQL_SAMPLE_SWEEP,
     SQL_GRAM_PUT,
+    SQL_GRAM_PIECE,
     SQL_GRAM_SWEEP,
     SQL_SEEN_CLEAR,
     SQL_SEEN_ADD,

@@ -81,20 +81,23 @@ void engine_gram_done(struct engine_gram *gram)
     *gram = (struct engine_gram){ 0 };
 }
 
-bool engine_gram_may_contain(const uint8_t *map, size_t n_map, const uint8_t *pattern, size_t n_pattern)
+bool engine_gram_may_contain(const struct engine_gram_map *map, const uint8_t *pattern, size_t n_pattern)
 {
+    uint32_t mask = (uint32_t)(map->n * 8 - 1);
     uint32_t last = 0;
 
-    if (n_map < GRAM_MAP_MIN || n_map > GRAM_MAP_MAX || (n_map & (n_map - 1)) != 0)
+    if (map->n < GRAM_MAP_MIN || map->n > GRAM_MAP_MAX || (map->n & (map->n - 1)) != 0)
         return true;
     for (size_t i = 0; i < n_pattern; i++) {
+        const uint8_t *piece;
         uint32_t bit;
 
         last = last << 8 | pattern[i];
         if (i + 1 < GRAM_BYTES)
             continue;
-        bit = mix(last) & (uint32_t)(n_map * 8 - 1);
-        if (!(map[bit / 8] & 1U << bit % 8))
+        bit = mix(last) & mask;
+        piece = map->piece(map->closure, bit / 8 / GRAM_PIECE);
+        if (piece && !(piece[bit / 8 % GRAM_PIECE] & 1U << bit % 8))
             return false;
     }
     return true;

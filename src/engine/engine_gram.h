@@ -21,6 +21,8 @@ enum {
     GRAM_MAP_MIN = 8,           /* bytes */
     GRAM_MAP_MAX = 1024 * 1024, /* bytes */
     GRAM_FILL_MAX_PERCENT = 30, /* a map is not folded beyond this */
+    GRAM_PIECE = 512,           /* bytes of a map that are kept and asked for together */
+    GRAM_PIECES_MAX = GRAM_MAP_MAX / GRAM_PIECE,
 };
 
 struct engine_gram {
@@ -38,5 +40,15 @@ void engine_gram_add(struct engine_gram *gram, const uint8_t *data, size_t n);
 void engine_gram_finish(struct engine_gram *gram);
 void engine_gram_done(struct engine_gram *gram);
 
-/* False only when no file with this map can contain the pattern. `n_map` that is no size of a map: true. */
-bool engine_gram_may_contain(const uint8_t *map, size_t n_map, const uint8_t *pattern, size_t n_pattern);
+/* A finished map that is asked for piece by piece: most files are excluded by the first one or two grams. */
+struct engine_gram_map {
+    size_t n; /* bytes of the whole map */
+    /* The bytes from `number` * GRAM_PIECE on: a piece, or all of a map that is smaller. Borrowed until the next call;
+     * NULL: they are not known. */
+    const uint8_t *(*piece)(void *closure, size_t number);
+    void *closure;
+};
+
+/* False only when no file with this map can contain the pattern. A size that no map has, and pieces that are not known,
+ * exclude nothing. */
+bool engine_gram_may_contain(const struct engine_gram_map *map, const uint8_t *pattern, size_t n_pattern);

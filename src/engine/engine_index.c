@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/engine_file.h"
+#include "engine/engine_maps.h"
 #include "engine/engine_scan.h"
 #include "engine/engine_watch.h"
 #include "util/clock.h"
@@ -392,17 +393,6 @@ int engine_index_open(struct engine_index *index, const struct digest *digest, i
     return first.code ? -first.code : ENGINE_INDEX_ABSENT;
 }
 
-static bool may_contain(sqlite3_stmt *stmt, const struct engine_bytes *patterns, size_t n_patterns)
-{
-    const void *map = sqlite3_column_blob(stmt, 6);
-    size_t n_map = (size_t)sqlite3_column_bytes(stmt, 6);
-
-    for (size_t i = 0; i < n_patterns; i++)
-        if (!engine_gram_may_contain(map, map ? n_map : 0, patterns[i].data, patterns[i].n))
-            return false;
-    return true;
-}
-
 CHECKED static int add_row(struct engine_index *index, sqlite3_stmt *stmt, struct engine_samples *samples,
                            struct err *err)
 {
@@ -436,24 +426,27 @@ int engine_index_list(struct engine_index *index, const struct engine_bytes *pat
 {
     static const char text[] =
         "SELECT s.sha256, s.sha1, s.md5, s.size, s.filetype,"
-        " (SELECT MIN(f.mtime_ns) FROM file f WHERE f.sha256 = s.sha256) AS seen, %s FROM sample s"
-        " LEFT JOIN gram g ON g.sha256 = s.sha256 WHERE seen IS NOT NULL";
+        " (SELECT MIN(f.mtime_ns) FROM file f WHERE f.sha256 = s.sha256) AS seen FROM sample s%s seen IS NOT NULL";
+    static const char may[] = " LEFT JOIN gram g ON g.sha256 = s.sha256 WHERE may_contain(g.id, g.n) AND";
     cleanup_(sqlite3_closep) sqlite3 *sql = NULL;
+    cleanup_(engine_maps_freep) struct engine_maps *maps = NULL;
     cleanup_(sqlite3_finalizep) sqlite3_stmt *stmt = NULL;
     cleanup_(engine_samples_done) struct engine_samples samples = { 0 };
-    char query[sizeof text + sizeof "g.bits"];
+    char query[sizeof text + sizeof may];
     int row;
     int r = engine_db_reader(index->db, &sql, err);
 
+    if (r == 0)
+        r = engine_maps_new(sql, patterns, n_patterns, &maps, err);
     if (r < 0)
         return r;
-    (void)sqlite3_snprintf(sizeof query, query, text, n_patterns ? "g.bits" : "NULL"); /* fits */
+    (void)sqlite3_snprintf(sizeof query, query, text, n_patterns ? may : " WHERE"); /* fits */
     if (sqlite3_prepare_v2(sql, query, -1, &stmt, NULL) != SQLITE_OK)
         return err_set(err, EIO, "list samples: %s", sqlite3_errmsg(sql));
     while ((row = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (atomic_load(&index->stop))
             return err_set(err, ECANCELED, "the index is stopping");
-        r = may_contain(stmt, patterns, n_patterns) ? add_row(index, stmt, &samples, err) : 0;
+        r = add_row(index, stmt, &samples, err);
         if (r < 0)
             return r;
     }

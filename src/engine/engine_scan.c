@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/engine_file.h"
+#include "engine/engine_maps.h"
 #include "engine/engine_parallel.h"
 #include "engine/engine_walk.h"
 #include "util/log.h"
@@ -173,8 +174,7 @@ static int put_rows_locked(struct engine_db *db, const char *path, const struct 
         db, engine_db_bind(db, SQL_SAMPLE_PUT, "bttit", key, n_key, s->sha1, s->md5, s->size_bytes, s->filetype), err);
     if (r < 0)
         return r;
-    return engine_db_run(
-        db, engine_db_bind(db, SQL_GRAM_PUT, "bb", key, n_key, (const void *)facts->gram.bits, facts->gram.n), err);
+    return engine_maps_put_locked(db, &s->digest, &facts->gram, err);
 }
 
 CHECKED static int put(struct engine_db *db, const char *path, const struct engine_facts *facts, struct err *err)

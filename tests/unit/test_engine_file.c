@@ -1,4 +1,5 @@
 #include "test_engine_fixture.h"
+#include "test_engine_gram.h"
 
 #include <errno.h>
 #include <time.h>
@@ -101,7 +102,8 @@ static void one_reading_brings_all_digests_and_the_type(void **unused)
         assert_string_equal(facts.sample.filetype, "TEXT");
         assert_int_equal(facts.sample.size_bytes, 6);
         assert_true(engine_stamp_equal(&facts.stamp, &stamp));
-        assert_true(engine_gram_may_contain(facts.gram.bits, facts.gram.n, (const uint8_t *)"ello", 4));
+        assert_true(may_contain(facts.gram.bits, facts.gram.n, "ello", 4));
+        assert_false(may_contain(facts.gram.bits, facts.gram.n, "12345678", 8));
         assert_int_equal(engine_file_digest(fd, &digest, NULL), 0);
         assert_true(digest_equal(&digest, &facts.sample.digest));
         engine_gram_done(&facts.gram);

@@ -1,6 +1,5 @@
 #include "test_engine_fixture.h"
-
-#include "engine/engine_gram.h"
+#include "test_engine_gram.h"
 
 enum { DATA_N = 300000 };
 
@@ -20,6 +19,13 @@ static void make_map(struct engine_gram *gram, const uint8_t *data, size_t n, si
     engine_gram_finish(gram);
 }
 
+static const uint8_t *not_known(void *closure, size_t number)
+{
+    (void)closure;
+    (void)number;
+    return NULL;
+}
+
 static void every_part_of_a_file_may_be_contained(void **unused)
 {
     static uint8_t data[DATA_N];
@@ -31,7 +37,7 @@ static void every_part_of_a_file_may_be_contained(void **unused)
     make_map(&gram, data, DATA_N, 7777);
     for (size_t at = 0; at + 64 <= DATA_N; at += 101)
         for (size_t n = GRAM_BYTES; n <= 64; n += 5)
-            assert_true(engine_gram_may_contain(gram.bits, gram.n, data + at, n));
+            assert_true(may_contain(gram.bits, gram.n, data + at, n));
     engine_gram_done(&gram);
 }
 
@@ -42,7 +48,7 @@ static void a_gram_across_two_pieces_is_found(void **unused)
 
     (void)unused;
     make_map(&gram, data, 8, 1);
-    assert_true(engine_gram_may_contain(gram.bits, gram.n, data, 8));
+    assert_true(may_contain(gram.bits, gram.n, data, 8));
     engine_gram_done(&gram);
 }
 
@@ -61,7 +67,7 @@ static void most_foreign_patterns_are_excluded(void **unused)
 
         for (size_t k = 0; k < sizeof pattern; k++)
             pattern[k] = next_byte() | 16;
-        n_wrong += engine_gram_may_contain(gram.bits, gram.n, pattern, sizeof pattern);
+        n_wrong += may_contain(gram.bits, gram.n, pattern, sizeof pattern);
     }
     assert_true(n_wrong < 10);
     engine_gram_done(&gram);
@@ -75,8 +81,8 @@ static void a_file_of_few_grams_has_a_small_map(void **unused)
     (void)unused;
     make_map(&gram, zeros, DATA_N, 4096);
     assert_true(gram.n <= 64);
-    assert_true(engine_gram_may_contain(gram.bits, gram.n, zeros, 100));
-    assert_false(engine_gram_may_contain(gram.bits, gram.n, (const uint8_t *)"abcdefgh", 8));
+    assert_true(may_contain(gram.bits, gram.n, zeros, 100));
+    assert_false(may_contain(gram.bits, gram.n, "abcdefgh", 8));
     engine_gram_done(&gram);
 }
 
@@ -86,7 +92,7 @@ static void a_file_shorter_than_a_gram_contains_no_pattern(void **unused)
 
     (void)unused;
     make_map(&gram, (const uint8_t *)"abc", 3, 3);
-    assert_false(engine_gram_may_contain(gram.bits, gram.n, (const uint8_t *)"abcd", 4));
+    assert_false(may_contain(gram.bits, gram.n, "abcd", 4));
     engine_gram_done(&gram);
 }
 
@@ -95,10 +101,18 @@ static void a_map_of_impossible_size_excludes_nothing(void **unused)
     const uint8_t map[24] = { 0 };
 
     (void)unused;
-    assert_true(engine_gram_may_contain(map, 24, (const uint8_t *)"abcd", 4));
-    assert_true(engine_gram_may_contain(map, 4, (const uint8_t *)"abcd", 4));
-    assert_true(engine_gram_may_contain(NULL, 0, (const uint8_t *)"abcd", 4));
-    assert_false(engine_gram_may_contain(map, 16, (const uint8_t *)"abcd", 4));
+    assert_true(may_contain(map, 24, "abcd", 4));
+    assert_true(may_contain(map, 4, "abcd", 4));
+    assert_true(may_contain(NULL, 0, "abcd", 4));
+    assert_false(may_contain(map, 16, "abcd", 4));
+}
+
+static void a_piece_that_is_not_known_excludes_nothing(void **unused)
+{
+    const struct engine_gram_map map = { .n = 4 * GRAM_PIECE, .piece = not_known };
+
+    (void)unused;
+    assert_true(engine_gram_may_contain(&map, (const uint8_t *)"abcdefgh", 8));
 }
 
 int main(void)
@@ -110,6 +124,7 @@ int main(void)
         cmocka_unit_test(a_file_of_few_grams_has_a_small_map),
         cmocka_unit_test(a_file_shorter_than_a_gram_contains_no_pattern),
         cmocka_unit_test(a_map_of_impossible_size_excludes_nothing),
+        cmocka_unit_test(a_piece_that_is_not_known_excludes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
