@@ -232,7 +232,9 @@ int cache_download_one(struct cache *cache, const struct digest *digest, int64_t
     struct digest_text text = digest_format(digest);
     struct store_asked asked = { .digest = *digest };
     struct store_sent sent = { .dir = STORE_DOWNLOADS, .text = text.s, .n = DIGEST_TEXT, .options = "" };
-    struct store_accepted accepted = { .kind = QUERY_MULTI, .asked = &asked, .n_asked = 1, .now_s = clock_now_s() };
+    struct store_accepted accepted = {
+        .kind = QUERY_MULTI, .asked = &asked, .n_asked = 1, .spend_row = spend_row, .now_s = clock_now_s()
+    };
     struct store_request request;
     struct request_id id;
     struct cache_spent spent = { .cost = COST_DOWNLOADS };

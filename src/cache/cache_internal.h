@@ -59,7 +59,8 @@ struct submission {
     size_t n_asked;
     struct digest *to_fetch; /* those of them that are paid for */
     size_t n_to_fetch;
-    int64_t price; /* units of its kind's cost, 0: free */
+    int64_t price;     /* units of its kind's cost, 0: free */
+    int64_t spend_row; /* the intent to pay it, 0: none */
     struct api_result result;
     bool has_result;
 };

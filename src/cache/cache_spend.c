@@ -142,7 +142,8 @@ void cache_spend_settle_orphans(struct cache *cache)
     struct store_intent intents[SPEND_OPEN_MAX];
     struct err err = { 0 };
     struct err why = { 0 };
-    struct store_settled unsure = { .state = STORE_SPEND_UNSURE, .why = &why };
+    const struct store_settled unsure = { .state = STORE_SPEND_UNSURE, .why = &why };
+    const struct store_settled paid = { .state = STORE_SPEND_PAID };
     size_t n = 0;
 
     (void)err_set(&why, EREMOTEIO,
@@ -153,8 +154,8 @@ void cache_spend_settle_orphans(struct cache *cache)
         int fd = -1;
 
         if (lock_intent(cache, &intents[i], &fd, &err) != 0)
-            continue;                           /* somebody has it in hand, or it is looked at again */
-        settle(cache, intents[i].row, &unsure); /* settled meanwhile: left alone */
+            continue; /* somebody has it in hand, or it is looked at again */
+        settle(cache, intents[i].row, intents[i].is_accepted ? &paid : &unsure); /* settled meanwhile: left alone */
         store_digest_unlock(fd);
     }
     audit(cache);

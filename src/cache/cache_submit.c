@@ -136,6 +136,7 @@ static int accepted(struct cache *cache, struct submission *sub, const struct st
                                        .kind = sub->kind->kind,
                                        .limit = sub->kind->has_options ? sub->options.limit : 0,
                                        .now_s = clock_now_s(),
+                                       .spend_row = sub->has_result ? 0 : sub->spend_row,
                                        .asked = sub->asked,
                                        .n_asked = sub->n_asked,
                                        .answer = sub->has_result ? &answer : NULL };
@@ -171,8 +172,7 @@ static int refused(struct cache *cache, const struct submission *sub, enum store
 
 /* With the intents on disk, of the entry and of what it costs. The id goes there before what became of the money:
  * whoever dies in between must not lose what the service has accepted. */
-static int send_intended(struct cache *cache, struct submission *sub, const struct store_sent *sent, int64_t spend_row,
-                         struct err *err)
+static int send_intended(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
 {
     struct request_id id;
     struct cache_spent spent = { .cost = sub->kind->cost };
@@ -187,7 +187,7 @@ static int send_intended(struct cache *cache, struct submission *sub, const stru
     r = r == 0 ? accepted(cache, sub, sent, &id, err)
                : refused(cache, sub, STORE_ENTRY_SUBMITTING, spent.was_sent, err);
     if (sub->price > 0)
-        cache_spend_end(cache, spend_row, &spent);
+        cache_spend_end(cache, sub->spend_row, &spent);
     return r;
 }
 
@@ -199,10 +199,9 @@ static int pay_and_send(struct cache *cache, struct submission *sub, const struc
                                        .name = sub->entry->name,
                                        .entry_row = sub->entry->row,
                                        .who = &sub->entry->who };
-    int64_t row = 0;
-    int r = sub->price > 0 ? cache_spend_begin(cache, &spend, &row, err) : 0;
+    int r = sub->price > 0 ? cache_spend_begin(cache, &spend, &sub->spend_row, err) : 0;
 
-    return r == 0 ? send_intended(cache, sub, sent, row, err) : refused(cache, sub, STORE_ENTRY_SUBMITTING, false, err);
+    return r == 0 ? send_intended(cache, sub, sent, err) : refused(cache, sub, STORE_ENTRY_SUBMITTING, false, err);
 }
 
 static int send_it(struct cache *cache, struct submission *sub, struct store_sent *sent, struct err *err)

@@ -413,6 +413,7 @@ struct store_accepted {
     enum query_kind kind;
     int32_t limit;
     int64_t now_s;
+    int64_t spend_row;               /* the intent that is paid with it, which gets the id; 0: none */
     const struct store_asked *asked; /* what a multi-download was asked for, at most STORE_ASKED_MAX */
     size_t n_asked;
     const struct store_answer *answer; /* when it is here already; NULL: the request is in progress */

@@ -111,6 +111,18 @@ static int answer_locked(struct store *store, int64_t row, const struct store_an
     return store_request_finish_locked(store, &placed, err);
 }
 
+CHECKED static int note_spend_locked(struct store *store, const struct store_accepted *accepted, struct err *err)
+    REQUIRES(&store->db.lock);
+
+static int note_spend_locked(struct store *store, const struct store_accepted *accepted, struct err *err)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_SPEND_ACCEPTED);
+
+    store_query_int(&query, accepted->spend_row);
+    store_query_text(&query, accepted->id->s);
+    return store_query_run(&query, err);
+}
+
 CHECKED static int accepted_locked(struct store *store, int64_t entry_row, const struct store_sent *sent,
                                    const struct store_accepted *accepted, struct err *err) REQUIRES(&store->db.lock);
 
@@ -139,6 +151,8 @@ static int accepted_locked(struct store *store, int64_t entry_row, const struct 
     r = store_request_put_locked(store, &kept, &row, err);
     if (r == 0)
         r = put_sent_locked(store, row, sent, err);
+    if (r == 0 && accepted->spend_row)
+        r = note_spend_locked(store, accepted, err);
     if (r == 0)
         r = store_intended_drop_locked(store, entry_row, err);
     if (r == 0)

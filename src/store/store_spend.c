@@ -401,7 +401,7 @@ int store_spend_forgive(struct store *store, const struct digest *digest, struct
 
 int store_spend_open(struct store *store, struct store_intent *ret_intents, size_t max, size_t *ret_n, struct err *err)
 {
-    enum { COLUMN_ROW, COLUMN_ENTRY, COLUMN_DIGEST };
+    enum { COLUMN_ROW, COLUMN_ENTRY, COLUMN_DIGEST, COLUMN_IS_ACCEPTED };
     size_t n = 0;
     int r = 0;
 
@@ -415,6 +415,7 @@ int store_spend_open(struct store *store, struct store_intent *ret_intents, size
 
             *intent = (struct store_intent){ .row = store_query_column_int(&query, COLUMN_ROW),
                                              .entry_row = store_query_column_int(&query, COLUMN_ENTRY),
+                                             .is_accepted = store_query_column_int(&query, COLUMN_IS_ACCEPTED) != 0,
                                              .has_digest = !store_query_column_is_null(&query, COLUMN_DIGEST) };
             if (intent->has_digest)
                 store_query_column_digest(&query, COLUMN_DIGEST, &intent->digest);

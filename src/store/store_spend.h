@@ -72,7 +72,7 @@ CHECKED int store_spend_begin(struct store *store, const struct store_spend *spe
 /* What became of it. */
 struct store_settled {
     enum store_spend_state state;
-    const struct request_id *request; /* NULL: it has none */
+    const struct request_id *request; /* NULL: none, or that of store_entry_accepted() */
     bool is_verified;                 /* bytes came, and they are the right ones */
     const struct err *why;            /* NULL: all is well */
     struct store_month month;         /* for "quota after" */
@@ -94,6 +94,7 @@ CHECKED int store_spend_forgive(struct store *store, const struct digest *digest
 struct store_intent {
     int64_t row;
     int64_t entry_row;
+    bool is_accepted; /* the id of its request is on disk: it is paid */
     bool has_digest;
     struct digest digest;
 };

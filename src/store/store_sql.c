@@ -100,15 +100,17 @@ const char *const store_sql_texts[SQL_COUNT] = {
     [SQL_SPEND_SINCE] = "SELECT coalesce(sum(n), 0) FROM spend"
                         " WHERE cost = ?1 AND state <> 3 AND (settled IS NULL OR settled > ?2)",
     [SQL_SPEND_GET] = "SELECT cost, digest FROM spend WHERE row = ?1 AND settled IS NULL",
+    [SQL_SPEND_ACCEPTED] = "UPDATE spend SET request = ?2 WHERE row = ?1 AND settled IS NULL",
     [SQL_SPEND_SETTLE] =
-        "UPDATE spend SET state = ?2, settled = 1 + (SELECT coalesce(max(settled), 0) FROM spend), request = ?3,"
-        " verified = ?4, code = ?5, error = ?6, trace = ?7 WHERE row = ?1",
+        "UPDATE spend SET state = ?2, settled = 1 + (SELECT coalesce(max(settled), 0) FROM spend),"
+        " request = coalesce(?3, request), verified = ?4, code = ?5, error = ?6, trace = ?7 WHERE row = ?1",
     [SQL_SPEND_MONTH] = "UPDATE spend SET month_used = ?2, month_limit = ?3 WHERE row = ?1",
     [SQL_SPEND_SEEN] = "SELECT coalesce(max(settled), 0) FROM spend",
     [SQL_SPEND_TRIES] = "SELECT code, error, trace, count(*) OVER () FROM spend"
                         " WHERE digest = ?1 AND forgiven = 0 AND verified = 0 AND state <> 3 ORDER BY row DESC LIMIT 1",
     [SQL_SPEND_FORGIVE] = "UPDATE spend SET forgiven = 1 WHERE digest = ?1 AND forgiven = 0 RETURNING row",
-    [SQL_SPEND_OPEN] = "SELECT row, entry, digest FROM spend WHERE settled IS NULL ORDER BY row LIMIT ?1",
+    [SQL_SPEND_OPEN] =
+        "SELECT row, entry, digest, request IS NOT NULL FROM spend WHERE settled IS NULL ORDER BY row LIMIT ?1",
     [SQL_AUDIT_GET] = "SELECT seq, bytes FROM audit",
     [SQL_AUDIT_PUT] = "UPDATE audit SET seq = ?1, bytes = ?2",
     /* The library writes the JSON; its members are those of src/store/AUDIT.md. */

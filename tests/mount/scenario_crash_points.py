@@ -72,6 +72,7 @@ class Crashes:
         for call in self.bench.proxy.calls("hunt", "exact", "multidownload"):
             if call.status == 200 and b'"reqid"' in call.answer:
                 self.check_known(point, call)
+                self.check_audit(point, call)
         for name in os.listdir(self.bench.root / "samples"):
             same(sha256(self.bench.root / "samples" / name), name, f"after {point}")
         self.check_files(point)
@@ -83,6 +84,12 @@ class Crashes:
             return
         words = [self.word(entry) for entry in self.entries() if self.is_of(entry, call)]
         assert words in (["failed"], []) and (words or call.route == "multidownload"), f"after {point}: {call} is {words}"
+
+    def check_audit(self, point: str, call: Call) -> None:
+        """Nobody has to guess about what has its id on disk: it is paid, and the audit names it."""
+        lines = [(line["outcome"], line["cost"] > 0) for line in self.ledger.audit() if line["id"] == call.reqid]
+        wanted = [("paid", True)] if call.reqid in os.listdir(self.bench.root / "requests") else []
+        same(lines, wanted, f"the audit after {point}: {call}")
 
     def entries(self) -> list[Path]:
         return [entry for name in ("hunts", "downloads") for entry in (self.bench.root / name).iterdir() if entry.is_dir()]
