@@ -123,7 +123,7 @@ static int sort_out(struct cache *cache, struct submission *sub, int64_t *ret_by
 /* The whole batch or nothing, and before anything is spent: so many at a time, room for archive and samples. */
 static int check_batch(struct cache *cache, const struct submission *sub, int64_t bytes, struct err *err)
 {
-    int64_t room;
+    const struct store_spend spend = cache_submission_spend(sub);
     int r;
 
     if (sub->n_to_fetch == 0)
@@ -131,12 +131,8 @@ static int check_batch(struct cache *cache, const struct submission *sub, int64_
     if (sub->n_to_fetch > API_MULTI_MAX)
         return err_set(err, EINVAL, "%zu samples to download: at most %d at a time, so split the list or `fetch N`",
                        sub->n_to_fetch, API_MULTI_MAX);
-    if (__builtin_mul_overflow(bytes, 2, &room))
-        return err_set(err, EFBIG, "more bytes than can be counted");
-    r = cache_room_take(cache, room, err);
-    if (r == 0)
-        cache_room_give(cache, room); /* they may be hours away: it is taken again when they come */
-    return r;
+    r = cache_spend_look(cache, &spend, err);
+    return r < 0 ? r : cache_room_for_archive(cache, bytes, err);
 }
 
 int cache_download_prepare(struct cache *cache, struct submission *sub, struct err *err)

@@ -265,13 +265,12 @@ bool cache_is_odd_archive(int r)
 /* It is paid for, so it comes in any case; what is too much then goes afterwards. */
 static int bring_with_room(struct cache *cache, const struct request_id *id, struct batch *batch, struct err *err)
 {
-    enum { ARCHIVE_AND_SAMPLES = 2 };
     struct err ignored = { 0 };
     int64_t bytes = bytes_missing(cache, batch);
     int64_t room;
     int r;
 
-    if (__builtin_mul_overflow(bytes, ARCHIVE_AND_SAMPLES, &room) || cache_room_take(cache, room, &ignored) < 0)
+    if (__builtin_mul_overflow(bytes, CACHE_ARCHIVE_AND_SAMPLES, &room) || cache_room_take(cache, room, &ignored) < 0)
         room = -1;
     r = bring(cache, id, batch, err);
     if (room >= 0)

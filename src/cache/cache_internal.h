@@ -14,10 +14,11 @@
 struct poll; /* cache_poll.c */
 
 enum {
-    CACHE_TRIES_MAX = 2,      /* of one sample that was paid for and did not arrive */
-    CACHE_DENIALS_MAX = 64,   /* requests that are being denied; beyond it the count begins anew */
-    CACHE_IMPORTS_MAX = 64,   /* archives that are known to be ready; the others are asked for again */
-    SUBMIT_OPTIONS_MAX = 1024 /* bytes of an entry's options as lines */
+    CACHE_TRIES_MAX = 2,           /* of one sample that was paid for and did not arrive */
+    CACHE_DENIALS_MAX = 64,        /* requests that are being denied; beyond it the count begins anew */
+    CACHE_IMPORTS_MAX = 64,        /* archives that are known to be ready; the others are asked for again */
+    SUBMIT_OPTIONS_MAX = 1024,     /* bytes of an entry's options as lines */
+    CACHE_ARCHIVE_AND_SAMPLES = 2, /* room for samples that come in an archive, in their own sizes */
 };
 
 /* ---- what can be submitted (cache_kind.c) ---- */
@@ -73,6 +74,9 @@ struct submission {
 
 const struct submit_kind *cache_kind(enum store_dir dir);
 
+/* What sending it costs. Borrows from `sub`. */
+struct store_spend cache_submission_spend(const struct submission *sub);
+
 /* With the text in place: kind, options and key. */
 CHECKED int cache_submission_read(struct cache *cache, struct submission *sub, struct err *err);
 void cache_submission_done(struct submission *sub);
@@ -98,6 +102,10 @@ CHECKED int cache_download_wait(struct cache *cache, const struct digest *digest
 /* store_room_take() and store_room_give(); what was evicted for it is told as events. */
 CHECKED int cache_room_take(struct cache *cache, int64_t n_bytes, struct err *err);
 void cache_room_give(struct cache *cache, int64_t n_bytes);
+
+/* Makes room for an archive and its samples of `n_bytes`. Nothing is kept for them: they may be hours away, and who
+ * brings them takes it again. */
+CHECKED int cache_room_for_archive(struct cache *cache, int64_t n_bytes, struct err *err);
 
 /* ---- requests of somebody else (cache_adopt.c) ---- */
 
@@ -159,6 +167,10 @@ void cache_transfer_end(struct cache *cache, struct cache_transfer *transfer);
  * as an event. Blocks on the network.
  */
 CHECKED int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int64_t *ret_row, struct err *err);
+
+/* Says what that would say, and notes nothing: asked before room is made, so that what is refused has evicted nothing.
+ */
+CHECKED int cache_spend_look(struct cache *cache, const struct store_spend *spend, struct err *err);
 
 /* What came of it. */
 struct cache_spent {

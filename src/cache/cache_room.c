@@ -1,5 +1,7 @@
 #include "cache/cache_internal.h"
 
+#include <errno.h>
+
 enum { TOLD_AT_ONCE = 16 };
 
 static void tell_evicted(struct cache *cache)
@@ -21,6 +23,19 @@ int cache_room_take(struct cache *cache, int64_t n_bytes, struct err *err)
     int r = store_room_take(cache->store, n_bytes, err);
 
     tell_evicted(cache);
+    return r;
+}
+
+int cache_room_for_archive(struct cache *cache, int64_t n_bytes, struct err *err)
+{
+    int64_t room;
+    int r;
+
+    if (__builtin_mul_overflow(n_bytes, CACHE_ARCHIVE_AND_SAMPLES, &room))
+        return err_set(err, EFBIG, "more bytes than can be counted");
+    r = cache_room_take(cache, room, err);
+    if (r == 0)
+        cache_room_give(cache, room);
     return r;
 }
 

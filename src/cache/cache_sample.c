@@ -102,13 +102,27 @@ static int download_bytes(struct cache *cache, const struct digest *digest, cons
     return 0;
 }
 
-static int download_archive(struct cache *cache, const struct digest *digest, const struct store_spend *spend,
-                            struct err *err)
+static int download_archive(struct cache *cache, const struct digest *digest, int64_t size,
+                            const struct store_spend *spend, struct err *err)
 {
     int64_t row = 0;
-    int r = cache_spend_begin(cache, spend, &row, err);
+    int r = cache_room_for_archive(cache, size, err);
 
+    if (r == 0)
+        r = cache_spend_begin(cache, spend, &row, err);
     return r < 0 ? r : cache_download_one(cache, digest, row, err);
+}
+
+static int download_with_room(struct cache *cache, const struct digest *digest, const struct store_sample *known,
+                              int64_t size, const struct store_spend *spend, struct err *err)
+{
+    int r = cache_room_take(cache, size, err);
+
+    if (r < 0)
+        return r;
+    r = download_bytes(cache, digest, known, spend, err);
+    cache_room_give(cache, size);
+    return r;
 }
 
 static int download(struct cache *cache, const struct digest *digest, const struct store_sample *known,
@@ -121,13 +135,11 @@ static int download(struct cache *cache, const struct digest *digest, const stru
                                        .digest = digest,
                                        .who = who };
     int64_t size = known->sample.size_bytes > 0 ? known->sample.size_bytes : 0;
-    int r = cache_room_take(cache, size, err); /* before the money is spent */
+    int r = cache_spend_look(cache, &spend, err); /* then room, and only then the money */
 
-    if (r < 0)
-        return r;
-    r = cache->config.is_zip_transport ? download_archive(cache, digest, &spend, err)
-                                       : download_bytes(cache, digest, known, &spend, err);
-    cache_room_give(cache, size);
+    if (r == 0)
+        r = cache->config.is_zip_transport ? download_archive(cache, digest, size, &spend, err)
+                                           : download_with_room(cache, digest, known, size, &spend, err);
     if (r == API_ABSENT)
         return refuse_gone(cache, digest, err);
     return r < 0 ? err_wrap(err, "sample %s", digest_short(digest).s) : 0;

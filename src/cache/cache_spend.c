@@ -64,7 +64,7 @@ static int refuse_month(struct cache *cache, const struct store_spend *spend, co
                    cost_noun(spend->cost, spend->n), (long long)left, (long long)month->limit, quotas.refresh_time);
 }
 
-int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int64_t *ret_row, struct err *err)
+static int begin(struct cache *cache, const struct store_spend *spend, int64_t *ret_row, struct err *err)
 {
     struct err ignored = { 0 };
     struct store_month month;
@@ -83,11 +83,23 @@ int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int6
         if (cache_fetch_quotas(cache, &ignored) < 0)
             break;
     }
-    CRASH_POINT(SPEND_BEGUN);
     if (r == STORE_SPENT)
         r = refuse_month(cache, spend, &month, used, err);
     if (r == -EDQUOT)
         cache_refused(cache, err);
+    return r;
+}
+
+int cache_spend_look(struct cache *cache, const struct store_spend *spend, struct err *err)
+{
+    return begin(cache, spend, NULL, err);
+}
+
+int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int64_t *ret_row, struct err *err)
+{
+    int r = begin(cache, spend, ret_row, err);
+
+    CRASH_POINT(SPEND_BEGUN);
     return r;
 }
 

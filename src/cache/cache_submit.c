@@ -191,14 +191,19 @@ static int send_intended(struct cache *cache, struct submission *sub, const stru
     return r;
 }
 
+struct store_spend cache_submission_spend(const struct submission *sub)
+{
+    return (struct store_spend){ .cost = sub->kind->cost,
+                                 .n = sub->price,
+                                 .operation = sub->kind->operation,
+                                 .name = sub->entry->name,
+                                 .entry_row = sub->entry->row,
+                                 .who = &sub->entry->who };
+}
+
 static int pay_and_send(struct cache *cache, struct submission *sub, const struct store_sent *sent, struct err *err)
 {
-    const struct store_spend spend = { .cost = sub->kind->cost,
-                                       .n = sub->price,
-                                       .operation = sub->kind->operation,
-                                       .name = sub->entry->name,
-                                       .entry_row = sub->entry->row,
-                                       .who = &sub->entry->who };
+    const struct store_spend spend = cache_submission_spend(sub);
     int r = sub->price > 0 ? cache_spend_begin(cache, &spend, &sub->spend_row, err) : 0;
 
     return r == 0 ? send_intended(cache, sub, sent, err) : refused(cache, sub, STORE_ENTRY_SUBMITTING, false, err);

@@ -155,12 +155,11 @@ static int used_locked(struct store *store, enum cost cost, const struct store_m
     return 0;
 }
 
-CHECKED static int take_locked(struct store *store, const struct store_spend *spend, struct err *err)
+CHECKED static int check_left_locked(struct store *store, const struct store_spend *spend, struct err *err)
     REQUIRES(&store->db.lock);
 
-static int take_locked(struct store *store, const struct store_spend *spend, struct err *err)
+static int check_left_locked(struct store *store, const struct store_spend *spend, struct err *err)
 {
-    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_BUDGET_TAKE);
     int64_t left;
     int r = left_locked(store, spend->cost, &left, err);
 
@@ -170,6 +169,16 @@ static int take_locked(struct store *store, const struct store_spend *spend, str
         return err_set(err, EDQUOT, "%lld %s, and the budget has %lld: `echo %s+%lld > budget` allows more",
                        (long long)spend->n, cost_noun(spend->cost, spend->n), (long long)left, cost_words[spend->cost],
                        (long long)(spend->n - left));
+    return 0;
+}
+
+CHECKED static int take_locked(struct store *store, const struct store_spend *spend, struct err *err)
+    REQUIRES(&store->db.lock);
+
+static int take_locked(struct store *store, const struct store_spend *spend, struct err *err)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_BUDGET_TAKE);
+
     store_query_int(&query, spend->cost);
     store_query_int(&query, spend->n);
     return store_query_run(&query, err);
@@ -213,8 +222,10 @@ static int begin_locked(struct store *store, const struct store_spend *spend, co
         return r;
     if (month->limit > 0 && spend->n > month->limit - month->reserve - *ret_used)
         return STORE_SPENT;
-    r = take_locked(store, spend, err);
-    return r < 0 ? r : add_locked(store, spend, ret_row, err);
+    r = check_left_locked(store, spend, err);
+    if (r == 0 && ret_row)
+        r = take_locked(store, spend, err);
+    return r < 0 || !ret_row ? r : add_locked(store, spend, ret_row, err);
 }
 
 int store_spend_begin(struct store *store, const struct store_spend *spend, const struct store_month *month,

@@ -63,7 +63,8 @@ struct store_month {
 
 /*
  * The intent, on disk before the call leaves, and out of the budget. EDQUOT: the budget does not have it. STORE_SPENT:
- * the month does not, with what was spent since it was heard; *ret_used says how much that makes.
+ * the month does not, with what was spent since it was heard; *ret_used says how much that makes. Without ret_row
+ * (NULL) it only says what it would say, and nothing is written.
  */
 enum { STORE_SPENT = 4 };
 CHECKED int store_spend_begin(struct store *store, const struct store_spend *spend, const struct store_month *month,

@@ -16,9 +16,11 @@ SMALL = ["cache_size=1M"]
 
 
 def bigs(zoo: Zoo) -> None:
-    """Four samples, each with the zoo's marker in it, and one that is larger than a small cache."""
+    """Four samples, each with the zoo's marker in it, one that fits into a small cache without its archive,
+    and one that is larger than that cache."""
     for number in range(4):
         zoo.add(f"big{number}", zoo.marker.encode() + os.urandom(SIZE - 2 * len(zoo.marker)) + zoo.marker.encode())
+    zoo.add("medium", os.urandom(600_000))
     zoo.add("huge", os.urandom(2_000_000))
 
 
@@ -122,6 +124,29 @@ def a_sample_that_is_larger_than_the_cache_is_refused_before_it_is_paid(bench: B
     assert "cache_size is 1048576" in failed["reason"], failed
     paid(bench, "big0")
     same(local(bench), {"big0"})
+
+
+@claim(options=[*SMALL, "budget=2", "reserve=0"], is_bounded=True, prepare=bigs)
+def what_the_budget_refuses_evicts_nothing(bench: Bench) -> None:
+    read(bench, "big0", "big1")
+    same(read_error(bench.sample("big2")), "EDQUOT")
+    (bench.inbox / "case.txt").write_text(bench.zoo["big2"].sha256 + "\n")
+    result = bench.run(f"cp {bench.inbox}/case.txt downloads/", ok=False)
+    assert "quota exceeded" in result.stderr, result.stderr
+    same((events(bench, "evicted"), local(bench)), ([], {"big0", "big1"}))
+    paid(bench, "big0", "big1")
+    bench.run("echo +1 > budget")
+    read(bench, "big2")
+    same(len(events(bench, "evicted")), 1)
+
+
+@claim(options=[*SMALL, "transport=zip"], prepare=bigs)
+def a_sample_that_comes_in_an_archive_has_room_for_both_before_it_is_paid(bench: Bench) -> None:
+    same(read_error(bench.sample("medium")), "ENOSPC")
+    paid(bench)
+    read(bench, "big0")
+    paid(bench, "big0")
+    until(lambda: metric(bench.root, "local_bytes") <= 1 << 20, 5, "no more than the limit")
 
 
 @claim(options=SMALL, prepare=bigs)
