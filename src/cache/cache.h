@@ -73,6 +73,10 @@ DEFINE_CLEANUP(struct cache *, cache_free)
 CHECKED int cache_fetch_bytes(struct cache *cache, const struct digest *digest, const struct caller *who,
                               struct err *err);
 
+/* Opens a local sample once, which compares a plain copy with its digest: the caller may have to wait for that, but not
+ * for the network. 0 also when it is not here (any more). */
+CHECKED int cache_check_local(struct cache *cache, const struct digest *digest, struct err *err);
+
 /* A sample that is not local was refused to somebody: an event and a line of the audit. Does not wait. */
 void cache_denied(struct cache *cache, const struct digest *digest, const struct caller *who, const char *why);
 

@@ -169,8 +169,7 @@ int cache_forgive(struct cache *cache, const struct digest *digest, struct err *
     return r < 0 ? r : store_sample_put_error(cache->store, digest, NULL, err);
 }
 
-/* Opens it once, which compares a plain copy with its digest: open() of the mount may not wait for that. */
-static int check_local(struct cache *cache, const struct digest *digest, struct err *err)
+int cache_check_local(struct cache *cache, const struct digest *digest, struct err *err)
 {
     cleanup_(store_object_unrefp) struct store_object *object = NULL;
     int r = cache_note_local(cache, digest, store_object_open(cache->store, digest, &object, err), err);
@@ -186,7 +185,7 @@ static int download_once(struct cache *cache, const struct digest *digest, const
     int r;
 
     if (store_object_exists(cache->store, digest))
-        return check_local(cache, digest, err);
+        return cache_check_local(cache, digest, err);
     r = cache_download_wait(cache, digest, err); /* a batch that brings it costs nothing more */
     if (r < 0 || store_object_exists(cache->store, digest))
         return r;

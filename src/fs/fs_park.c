@@ -44,7 +44,8 @@ static const struct {
     int64_t limit_ms;
     int limit_code;
     bool joins_running;
-    bool is_dropped; /* when nobody wants it any more before it began */
+    bool may_correct; /* the size that the kernel has */
+    bool is_dropped;  /* when nobody wants it any more before it began */
 } needs[] = {
     [NEED_METADATA] = { .lane = LANE_META,
                         .limit_ms = FS_META_LIMIT_MS,
@@ -54,6 +55,13 @@ static const struct {
                      .limit_ms = FS_OPEN_LIMIT_MS,
                      .limit_code = ETIMEDOUT,
                      .joins_running = true,
+                     .may_correct = true,
+                     .is_dropped = true },
+    [NEED_LOCAL] = { .lane = LANE_BYTES,
+                     .limit_ms = FS_OPEN_LIMIT_MS,
+                     .limit_code = ETIMEDOUT,
+                     .joins_running = true,
+                     .may_correct = true,
                      .is_dropped = true },
     [NEED_QUOTAS] = { .lane = LANE_CONTROL,
                       .limit_ms = FS_META_LIMIT_MS,
@@ -281,7 +289,7 @@ static void batch_done(struct fs *fs, struct batch *batch, int r, const struct e
         }
         /* The size in the kernel may be that of metadata which the bytes have corrected. Not from a handler, attributes
          * only: no lock of the waiting call is needed (README.notifications of libfuse). */
-        if (batch->needs[0].kind == NEED_BYTES)
+        if (needs[batch->needs[0].kind].may_correct)
             (void)fuse_lowlevel_notify_inval_inode(fs->session, call->ino, -1, 0); /* ENOENT: not cached */
         run(fs, call);
     }
@@ -530,8 +538,8 @@ void fs_park_stop(struct fs *fs)
 /* ---- for the log ---- */
 
 static const char *const need_names[] = {
-    [NEED_METADATA] = "metadata", [NEED_BYTES] = "bytes",   [NEED_QUOTAS] = "quotas",   [NEED_SUBMIT] = "submission",
-    [NEED_REQUEST] = "request",   [NEED_CHANGE] = "change", [NEED_ARRIVAL] = "arrival",
+    [NEED_METADATA] = "metadata", [NEED_BYTES] = "bytes",     [NEED_LOCAL] = "local",   [NEED_QUOTAS] = "quotas",
+    [NEED_SUBMIT] = "submission", [NEED_REQUEST] = "request", [NEED_CHANGE] = "change", [NEED_ARRIVAL] = "arrival",
 };
 
 static void describe_calls(const struct list *calls, struct buf *text)
@@ -556,7 +564,7 @@ static void describe_job(const struct job *job, struct buf *text)
     const struct need *need = &job->need;
 
     buf_printf(text, "job %s", need_names[need->kind]);
-    if (need->kind == NEED_METADATA || need->kind == NEED_BYTES)
+    if (need->kind == NEED_METADATA || need->kind == NEED_BYTES || need->kind == NEED_LOCAL)
         buf_printf(text, " sha256=%s", digest_short(&need->digest).s);
     else if (need->kind == NEED_REQUEST)
         buf_printf(text, " id=%s", need->request.s);

@@ -159,7 +159,7 @@ static int open_local(struct tree *tree, struct handle *handle, struct need *nee
     const struct digest *digest = &handle->subject.digest;
     int r;
 
-    *need = (struct need){ .kind = NEED_BYTES, .digest = *digest };
+    *need = (struct need){ .kind = NEED_LOCAL, .digest = *digest };
     if (!store_object_is_checked(tree->store, digest))
         return TREE_NEED; /* read whole, to compare it with its digest */
     r = cache_note_local(tree->cache, digest, store_object_open(tree->store, digest, &handle->object, err), err);

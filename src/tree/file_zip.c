@@ -43,6 +43,10 @@ static int open_zip(struct tree *tree, struct handle *handle, int flags, struct 
     int r = attr_zip(tree, &handle->subject, false, &attr, need, err);
 
     (void)flags;
+    if (r == 0 && !store_object_is_checked(tree->store, &handle->subject.digest)) {
+        *need = (struct need){ .kind = NEED_LOCAL, .digest = handle->subject.digest };
+        return TREE_NEED; /* read whole, to compare it with its digest */
+    }
     if (r == 0)
         r = store_zip_open(tree->store, &handle->subject.digest, &tree->config.zip, attr.mtime_s, &handle->zip, err);
     ret_open->is_live = false; /* pages may be kept while it is open; the next one has other random bytes */

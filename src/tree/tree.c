@@ -375,6 +375,8 @@ int tree_meet(struct tree *tree, const struct need *needs, size_t n, struct err 
         return cache_fetch_metadata(tree->cache, digests, n, err);
     case NEED_BYTES:
         return cache_fetch_bytes(tree->cache, &needs->digest, &needs->who, err);
+    case NEED_LOCAL:
+        return cache_check_local(tree->cache, &needs->digest, err);
     case NEED_QUOTAS:
         return cache_fetch_quotas(tree->cache, err);
     case NEED_SUBMIT:

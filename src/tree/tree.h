@@ -52,6 +52,7 @@ enum need_kind {
     NEED_NONE,
     NEED_METADATA, /* key: digest; met in batches of at most TREE_MEET_MAX */
     NEED_BYTES,    /* key: digest */
+    NEED_LOCAL,    /* key: digest; bytes that are here are compared with it. Never costs */
     NEED_QUOTAS,   /* no key */
     NEED_SUBMIT,   /* key: row of the entry */
     NEED_REQUEST,  /* key: request id, of somebody else's request */
@@ -108,7 +109,7 @@ CHECKED int tree_truncate(struct tree *tree, uint64_t ino, struct handle *handle
 CHECKED int tree_is_writable(struct tree *tree, uint64_t ino, struct err *err);
 
 /* `flags` are those of open(2). Of a caller uid and pid are enough here and below: the program is looked up when it
- * matters. TREE_NEED: metadata, bytes or quotas. EACCES: this program may make no sample come. */
+ * matters. TREE_NEED: metadata, bytes, local or quotas. EACCES: this program may make no sample come. */
 CHECKED int tree_open(struct tree *tree, uint64_t ino, int flags, const struct caller *who, struct handle **ret_handle,
                       struct tree_open *ret_open, struct need *ret_need, struct err *err);
 
