@@ -147,13 +147,19 @@ static int download(struct cache *cache, const struct digest *digest, const stru
 
 /* ---- what was paid for and did not arrive: tried again at most once ---- */
 
-static int refuse_third_try(struct cache *cache, const struct digest *digest, struct err *err)
+/* What was cut on the way may come whole the next time. A body that is far too large will be that again. */
+static int tries_of(int code)
+{
+    return code == EFBIG ? 1 : CACHE_TRIES_MAX;
+}
+
+static int refuse_more_tries(struct cache *cache, const struct digest *digest, struct err *err)
 {
     struct err last = { 0 };
     int n = 0;
     int r = store_spend_tries(cache->store, digest, &n, &last, err);
 
-    if (r < 0 || n < CACHE_TRIES_MAX)
+    if (r < 0 || n < tries_of(last.code))
         return r;
     *err = last;
     if (err->code == 0)
@@ -199,7 +205,7 @@ static int download_once(struct cache *cache, const struct digest *digest, const
                        digest_short(digest).s);
     if (known.state == STORE_SAMPLE_GONE)
         return err_set(err, ENODATA, "sample %s: the service knows it but cannot deliver it", digest_short(digest).s);
-    r = refuse_third_try(cache, digest, err);
+    r = refuse_more_tries(cache, digest, err);
     if (r < 0)
         return r;
     r = download(cache, digest, &known, who, err);

@@ -44,6 +44,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "trickle": ("a trickle", trickle(64, 0.02)),
     "stall": ("no answer for a minute", Stall()),
     "endless": ("a body without end", endless("application/json", b'{"meta": ')),
+    "endless-bytes": ("bytes without end", endless("application/octet-stream")),
 }
 
 # No answer at all: five of them in a row, and nobody asks for 30 s.
@@ -147,6 +148,7 @@ ROWS = [
     Row("download", EVER, "404-page 308", "EPROTO", 3, "free free free", "failed"),
     Row("download", EVER, "garbage typed-json", "EPROTO", 2, "unsure 1 unsure 1", "failed"),
     Row("download", EVER, "200-empty 200-page flip gzip", "EBADMSG", 2, "paid 1 paid 1", "failed"),
+    Row("download", EVER, "endless-bytes", "EFBIG", 1, "unsure 1", "failed"),
     Row("download", ONCE, "typed chunked trickle", "ok", 1, "paid 1"),
     Row("download", EVER, "stall", "ETIMEDOUT", 1, "unsure 1", "failed offline"),
 

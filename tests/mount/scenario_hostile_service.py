@@ -1,13 +1,21 @@
 """What the service says is foreign text and unsure numbers: it never becomes a path, a column or a wrong size."""
 
+from __future__ import annotations
+
+import contextlib
 import json
 import os
+import re
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
-from harness import ELF_FILES, EVERYTHING, Bench, claim, errno_of, main, read_error, same
-from proxy import answer, rewrite
+from harness import ELF_FILES, EVERYTHING, POLL_S, Bench, claim, errno_of, main, read_error, same
+from proxy import answer, endless, rewrite
 
 COLUMNS = 9
+DOWNLOAD_MOST = 66 << 20  # bytes: what is taken of a small sample, sealed
+BOUNDED = ["budget=5", "reserve=0"]
 
 
 def only_done(change: Callable[[dict], None]) -> Callable[[dict], None]:
@@ -136,8 +144,76 @@ def quotas_that_make_no_sense_are_an_error_and_no_crash(bench: Bench) -> None:
     assert not read_error(bench.root / "status")
 
 
+class Watch:
+    """What a bench has on disk and in memory at most, looked at again and again while something runs."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.disk = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watch:
+        self.memory_before = self.memory()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._is_over.wait(POLL_S):
+            self.disk = max(self.disk, self._on_disk())
+
+    def _on_disk(self) -> int:
+        sizes = 0
+        for path in self.bench.cache.rglob("*"):
+            with contextlib.suppress(OSError):  # it goes meanwhile
+                sizes += path.stat().st_size
+        return sizes
+
+    def memory(self) -> int:
+        """The most it had so far, in bytes."""
+        status = Path(f"/proc/{self.bench.program.pid}/status").read_text()
+        return int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[1]) << 10
+
+
+def never_ends(bench: Bench, name: str, most_memory: int) -> None:
+    """Far more comes than the metadata says: it is cut, paid once, and nobody pays for that again."""
+    n_calls = len(bench.proxy.calls("download"))
+    os.stat(bench.sample(name))
+    with Watch(bench) as watch:
+        same(read_error(bench.sample(name)), "EFBIG")
+    assert watch.disk < DOWNLOAD_MOST, f"{watch.disk} bytes on disk"
+    more = watch.memory() - watch.memory_before
+    assert more < most_memory, f"{more} bytes of memory"
+    for _ in range(2):
+        same(read_error(bench.sample(name)), "EFBIG")
+        told = [event for event in map(json.loads, bench.read("events").splitlines()) if event["event"] == "failed"]
+        assert told and all(event["errno"] == "EFBIG" and "more than" in event["reason"] for event in told), told
+        assert "more than" in os.getxattr(bench.sample(name), "user.malquery.error").decode()
+        same(len(bench.proxy.calls("download")) - n_calls, 1, "calls")
+        same(bench.read("budget").splitlines()[0], "downloads\t4")
+        same([path for path in bench.cache.rglob("*") if path.is_file() and path.stat().st_size > 1 << 10], [], "kept")
+        same(os.listdir(bench.root / "samples"), [])
+        bench.remount()
+
+
+@claim(options=BOUNDED, is_bounded=True)
+def a_body_without_end_is_cut_and_never_bought_again(bench: Bench) -> None:
+    bench.proxy.fail("download", endless("application/octet-stream"))
+    never_ends(bench, "pe32", 32 << 20)
+
+
+@claim(options=[*BOUNDED, "cache=memory"], is_bounded=True)
+def a_body_without_end_is_cut_in_memory_too(bench: Bench) -> None:
+    bench.proxy.fail("download", endless("application/octet-stream"))
+    never_ends(bench, "pe32", 4 * DOWNLOAD_MOST)  # it grows by doubling
+
+
 @claim
-def a_body_without_end_is_refused(bench: Bench) -> None:
+def a_body_that_is_larger_than_its_metadata_says_is_compared_to_its_end(bench: Bench) -> None:
     bench.proxy.fail("download", answer(200, bytes(64 << 20), Content_Type="application/octet-stream"))
     same(read_error(bench.sample("pe32")), "EBADMSG")
     same([path for path in bench.cache.rglob("*") if path.is_file() and path.stat().st_size > 1 << 20], [], "kept")
