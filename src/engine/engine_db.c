@@ -31,13 +31,13 @@ static const char schema_3[] =
     "CREATE TABLE gram(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, n INTEGER NOT NULL);"
     "CREATE TABLE gram_piece(key INTEGER PRIMARY KEY, bits BLOB NOT NULL);"
     "CREATE TRIGGER gram_gone AFTER DELETE ON gram BEGIN"
-    " DELETE FROM gram_piece WHERE key >= old.id * 2048 AND key < (old.id + 1) * 2048; END;"
+    " DELETE FROM gram_piece WHERE key >= old.id * 16384 AND key < (old.id + 1) * 16384; END;"
     "INSERT INTO gram(sha256, n) SELECT sha256, length(bits) FROM gram_2;"
-    "WITH RECURSIVE piece(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM piece WHERE number < 2047)"
-    " INSERT INTO gram_piece(key, bits) SELECT g.id * 2048 + number, substr(o.bits, number * 512 + 1, 512)"
+    "WITH RECURSIVE piece(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM piece WHERE number < 16383)"
+    " INSERT INTO gram_piece(key, bits) SELECT g.id * 16384 + number, substr(o.bits, number * 512 + 1, 512)"
     " FROM gram g CROSS JOIN gram_2 o ON o.sha256 = g.sha256 CROSS JOIN piece WHERE number * 512 < g.n;"
     "DROP TABLE gram_2;";
-static_assert(GRAM_PIECES_MAX == 2048 && GRAM_PIECE == 512, "schema_3 has these numbers");
+static_assert(GRAM_PIECES_MAX == 16384 && GRAM_PIECE == 512, "schema_3 has these numbers");
 
 /* A row per version of the schema: what leads to it from the one before. Version n is row n - 1. */
 static const char *const migrations[] = { schema_1, schema_2, schema_3 };

@@ -17,11 +17,11 @@
 #include "util/err.h"
 
 enum {
-    GRAM_BYTES = 4,             /* length of a gram, and so the shortest pattern */
-    GRAM_MAP_MIN = 8,           /* bytes */
-    GRAM_MAP_MAX = 1024 * 1024, /* bytes */
-    GRAM_FILL_MAX_PERCENT = 30, /* a map is not folded beyond this */
-    GRAM_PIECE = 512,           /* bytes of a map that are kept and asked for together */
+    GRAM_BYTES = 4,                 /* length of a gram, and so the shortest pattern */
+    GRAM_MAP_MIN = 8,               /* bytes */
+    GRAM_MAP_MAX = 8 * 1024 * 1024, /* bytes; a smaller one is full at files of 30 MiB, and excludes nothing */
+    GRAM_FILL_MAX_PERCENT = 30,     /* a map is not folded beyond this */
+    GRAM_PIECE = 512,               /* bytes of a map that are kept and asked for together */
     GRAM_PIECES_MAX = GRAM_MAP_MAX / GRAM_PIECE,
 };
 

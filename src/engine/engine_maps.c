@@ -8,8 +8,9 @@ struct engine_maps {
     sqlite3_stmt *get;
     const struct engine_bytes *patterns;
     size_t n_patterns;
-    int64_t id; /* of the map that pieces are of */
-    bool is_here[GRAM_PIECES_MAX];
+    int64_t id;                        /* of the map that pieces are of */
+    uint32_t round;                    /* goes up with each map */
+    uint32_t came_in[GRAM_PIECES_MAX]; /* the round that a piece was read in */
     uint8_t bits[GRAM_MAP_MAX];
 };
 
@@ -40,7 +41,7 @@ static const uint8_t *piece_of(void *closure, size_t number)
     uint8_t *bits = maps->bits + number * GRAM_PIECE;
     const void *found;
 
-    if (maps->is_here[number])
+    if (maps->came_in[number] == maps->round)
         return bits;
     (void)sqlite3_bind_int64(maps->get, 1, maps->id * GRAM_PIECES_MAX + (int64_t)number); /* cannot fail: reset */
     if (sqlite3_step(maps->get) == SQLITE_ROW) {
@@ -49,11 +50,11 @@ static const uint8_t *piece_of(void *closure, size_t number)
         found = sqlite3_column_blob(maps->get, 0);
         if (found && n <= GRAM_PIECE) {
             memcpy(bits, found, n);
-            maps->is_here[number] = true;
+            maps->came_in[number] = maps->round;
         }
     }
     (void)sqlite3_reset(maps->get); /* of an error we know nothing, which excludes nothing */
-    return maps->is_here[number] ? bits : NULL;
+    return maps->came_in[number] == maps->round ? bits : NULL;
 }
 
 static void may_contain(sqlite3_context *context, int n_args, sqlite3_value **args)
@@ -65,7 +66,10 @@ static void may_contain(sqlite3_context *context, int n_args, sqlite3_value **ar
     assert(n_args == 2);
     (void)n_args;
     maps->id = sqlite3_value_int64(args[0]);
-    memset(maps->is_here, 0, sizeof maps->is_here);
+    if (++maps->round == 0) { /* four thousand million samples later */
+        memset(maps->came_in, 0, sizeof maps->came_in);
+        maps->round = 1;
+    }
     for (size_t i = 0; may && i < maps->n_patterns; i++)
         may = engine_gram_may_contain(&map, maps->patterns[i].data, maps->patterns[i].n);
     sqlite3_result_int(context, may);

@@ -5,7 +5,7 @@
 
 #include "util/text.h"
 
-enum { SCAN_CHUNK = 1024 * 1024 };
+enum { SCAN_CHUNK = 64 * 1024 }; /* bytes; stays in the cache of a core, and malloc() maps no memory for it */
 
 typedef int decode_function(const char *value, struct engine_bytes *bytes, struct err *err);
 
