@@ -231,9 +231,8 @@ int cache_fetch_bytes(struct cache *cache, const struct digest *digest, const st
     r = store_digest_lock(cache->store, digest, &cache->stop_waiting, &fd, err);
     if (r == STORE_BUSY)
         return err_set(err, ECANCELED, "the mount is ending");
-    if (r < 0)
-        return r;
-    r = download_once(cache, digest, who, err);
+    if (r == 0)
+        r = download_once(cache, digest, who, err);
     store_digest_unlock(fd);
     if (r < 0 && r != -ECANCELED)
         tell(cache, "failed", digest, err);

@@ -200,15 +200,18 @@ void store_query_known(struct store_query *query, const char *text)
 int store_query_step(struct store_query *query, struct err *err)
 {
     int code = query->code;
+    bool is_read_only;
 
     if (code != SQLITE_OK)
         return err_set(err, errno_of(code), "state database: %s", sqlite3_errstr(code));
+    errno = 0;
     code = sqlite3_step(query->statement);
     if (code == SQLITE_ROW)
         return STORE_ROW;
     if (code == SQLITE_DONE)
         return 0;
-    return err_set(err, errno_of(code), "state database: %s", sqlite3_errmsg(query->db->sqlite));
+    is_read_only = errno == EROFS; /* the kernel's word, when it has turned a disk read-only: for SQLite an I/O error */
+    return err_set(err, is_read_only ? EROFS : errno_of(code), "state database: %s", sqlite3_errmsg(query->db->sqlite));
 }
 
 int store_query_run(struct store_query *query, struct err *err)

@@ -9,9 +9,9 @@ import resource
 import subprocess
 from collections.abc import Callable
 
-from disk import Small
+from disk import Failing, Small
 from faults import Faults, every_failure, lives, main
-from harness import (ELF_FILES, JOB_MAX_S, START_MAX_S, Bench, Program, claim, claim_of_root, errno_of, malqueryfs,
+from harness import (ELF_FILES, EVERYTHING, JOB_MAX_S, START_MAX_S, Bench, Program, claim, claim_of_root, errno_of, malqueryfs,
                      mount_flags, read_error, same, until)
 from ledger import Ledger
 from proxy import Stall
@@ -121,6 +121,38 @@ def a_state_that_cannot_be_written_is_said_in_one_line(bench: Bench) -> None:
         [line] = (bench.directory / "said").read_text().splitlines()
         assert "Read-only file system" in line, line
         same(mount_flags(bench.root), None)
+
+
+@claim_of_root(prepare=bigs, options=PAID, is_bounded=True, trouble=TROUBLE)
+def a_disk_that_turns_read_only_spends_nothing_and_loses_nothing(bench: Bench) -> None:
+    if reason := Failing.why_not():
+        print(f"skipped: {reason}")
+        return
+    with Failing(bench.directory / "disk", "32M") as disk:
+        bench.state, bench.cache = disk.place / "state", disk.place / "cache"
+        bench.mount()
+        assert is_right(bench, "big0")
+        same(bench.job("before", ELF_FILES).name, "before")
+        paid = bench.proxy.paid()
+        os.stat(bench.sample("big1"))
+        disk.fail()
+        for _ in range(3):
+            same([read_error(bench.sample(name)) for name in ("big1", "big2")], ["EROFS", "EROFS"])
+            same(errno_of((bench.root / "hunts" / "late.yar").write_text, "rule late { condition: true }"), "EROFS")
+            assert is_right(bench, "big0")
+            lives(bench)
+        same(bench.proxy.paid(), paid, "paid")
+        same({event["errno"] for event in events(bench, "failed")}, {"EROFS"})
+        bench.unmount()
+        lines = [line for line in (bench.logs / "malqueryfs.log").read_text().splitlines() if "Read-only" in line]
+        assert 3 <= len(lines) < 30, lines
+        disk.repair()
+        bench.mount()
+        assert is_right(bench, "big0") and is_right(bench, "big1")
+        same(bench.job("after", EVERYTHING).name, "after")
+        same(bench.run("ls hunts").stdout.split(), ["after", "after.yar", "before", "before.yar"])
+        Ledger(bench, PLENTY).agree("with a disk that can be written again")
+        bench.unmount()
 
 
 @claim_of_root(prepare=bigs, options=PAID, is_bounded=True, trouble=TROUBLE)
