@@ -16,6 +16,8 @@ from proxy import Stall, answer, gateway
 UNKNOWN = "0123456789abcdef" * 4
 POLL_MAX_MS = RUN_MAX_S * 1000
 READERS = 8
+EVENTS_MAX_BYTES = 4 << 20  # CACHE_EVENTS_MAX_BYTES
+LOOKERS = 4
 
 # Reads to the end and polls; prints a line before it waits and one for what poll(2) then says.
 POLLER = """
@@ -99,6 +101,57 @@ def a_new_mount_begins_with_nothing(bench: Bench) -> None:
     bench.remount()
     same(bench.read("events"), "")
     same(len(bench.proxy.paid()), 1)
+
+
+# ---- more than is kept ----
+
+
+def look(bench: Bench, n: int) -> None:
+    """Opens that are refused: each is an event, and costs nobody anything."""
+    paths = [bench.sample(name) for name in ("pe64", "pdf", "eicar", "marked")]
+    for number in range(n):
+        same(errno_of(os.open, paths[number % len(paths)], os.O_RDONLY | os.O_NOATIME), "EACCES")
+
+
+def follow(bench: Bench, is_over: threading.Event) -> bytes:
+    """All that a reader sees who waits in poll(2)."""
+    text = b""
+    with (bench.root / "events").open("rb", buffering=0) as file:
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        while piece := file.read(1 << 20) or poll.poll(100) or not is_over.is_set():
+            text += piece if isinstance(piece, bytes) else b""
+    return text
+
+
+@claim(limit_s=120)
+def when_there_are_too_many_the_oldest_go_and_a_reader_sees_none_twice(bench: Bench) -> None:
+    """A follower misses none of them; who did not read for long misses the oldest."""
+    is_over = threading.Event()
+    download(bench, "text")  # a line of another length
+    look(bench, 9)
+    with (bench.root / "events").open("rb", buffering=0) as late, ThreadPoolExecutor(LOOKERS + 1) as threads:
+        first = late.read(1 << 20)
+        follower = threads.submit(follow, bench, is_over)
+        n_each = EVENTS_MAX_BYTES * 5 // 4 // (len(first) // 10) // LOOKERS + 1
+        for looker in [threads.submit(look, bench, n_each) for _ in range(LOOKERS)]:
+            looker.result()
+        is_over.set()
+        told = follower.result()
+        same(told.count(b"\n"), 10 + n_each * LOOKERS, "what the follower has seen")
+        assert len(told) > EVENTS_MAX_BYTES, len(told)
+        rest = b"".join(iter(lambda: late.read(1 << 20), b""))
+        same((told.startswith(first), told.endswith(rest), len(rest) <= EVENTS_MAX_BYTES), (True, True, True), "who was away")
+        same(errno_of(bench.run, "ls -l . samples && cat status"), None)
+    kept = (bench.root / "events").read_bytes()  # by one who comes when nobody has it open
+    same((len(kept), told.endswith(kept)), (os.stat(bench.root / "events").st_size, True), "what is kept")
+    assert EVENTS_MAX_BYTES // 2 < len(kept) <= EVENTS_MAX_BYTES, len(kept)
+    same({json.loads(line)["event"] for line in kept.splitlines()}, {"denied"})
+    download(bench, "pe32")
+    same(words(bench)[-1], "downloaded", "the newest")
+    same(bench.proxy.paid(), [bench.zoo[name].sha256 for name in ("text", "pe32")])
+    audit = next(bench.state.glob("*/audit.jsonl")).read_bytes().splitlines()
+    same(len(audit), told.count(b"\n") + 1, "lines of the audit: none of those is dropped")
 
 
 # ---- following ----
