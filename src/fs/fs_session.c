@@ -10,9 +10,10 @@
 
 #include "helper/helper.h"
 #include "util/buf.h"
+#include "util/clock.h"
 #include "util/log.h"
 
-enum { SESSION_ARGS_MAX = 8 };
+enum { SESSION_ARGS_MAX = 8, FS_LIBFUSE_PAUSE_MS = 10 * 1000 };
 
 /* What every mount of ours has: live malware is behind it. */
 static const char base_options[] =
@@ -136,6 +137,22 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
     return 0;
 }
 
+/* What libfuse has to say goes where everything goes. It says for each request that there is no thread more, so it is
+ * heard now and then only. It knows no closure, hence the one static. */
+PRINTF(2, 0) static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list words)
+{
+    static _Atomic int64_t next_ms = 0;
+    char text[ERR_TEXT_MAX];
+    int64_t now_ms = clock_mono_ms();
+    int64_t due_ms = next_ms;
+
+    if (now_ms < due_ms || !atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + FS_LIBFUSE_PAUSE_MS))
+        return;
+    (void)vsnprintf(text, sizeof text, fmt, words); /* cut is fine */
+    text[strcspn(text, "\n")] = '\0';
+    log_event(level <= FUSE_LOG_WARNING ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, text, LOG_TEXT(LOG_OP, "libfuse"));
+}
+
 static int serve(struct fs *fs, struct err *err)
 {
     struct fuse_loop_config *loop = fuse_loop_cfg_create();
@@ -145,6 +162,8 @@ static int serve(struct fs *fs, struct err *err)
         return err_set(err, ENOMEM, "no memory for the session");
     fuse_loop_cfg_set_max_threads(loop, FS_WORKERS);
     fuse_loop_cfg_set_clone_fd(loop, 0);
+    if (!fs->config.debug) /* else every operation is a line of its own */
+        fuse_set_log_func(log_libfuse);
     r = fuse_session_loop_mt(fs->session, loop);
     fuse_loop_cfg_destroy(loop);
     return r < 0 ? err_set(err, -r, "the session ended: %s", strerrordesc_np(-r)) : 0;

@@ -10,15 +10,13 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import (CREDENTIALS, EVERYTHING, JOB_MAX_S, NOBODY, START_MAX_S, STOP_MAX_S, Bench, Program, claim,
-                     claim_of_root, errno_of, fuse_for_everybody, helper_of, main, malqueryd, malqueryfs, mount_flags,
-                     processes_of, same, until)
+from harness import (CREDENTIALS, EVERYTHING, NOBODY, START_MAX_S, STOP_MAX_S, Bench, claim, claim_of_root, errno_of,
+                     helper_of, main, malqueryfs, mount_flags, processes_of, same, until)
+from nobody import as_nobody, nobody_mounts
 
 END_MAX_S = 2  # what is promised
 ALL_ON = re.compile(r"landlock=abi\d+ seccomp=on no_new_privs=on capabilities=none dumpable=no")
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-
-AS_NOBODY = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
 
 
 def status_of(path: Path) -> dict[str, str]:
@@ -44,39 +42,6 @@ def end_by(bench: Bench, number: int) -> None:
     assert not Path(f"/proc/{helper}").exists(), "the helper is left"
     assert "fuse: " not in bench.program.log.read_text(), "libfuse has tried to unmount"
     bench.program = None
-
-
-def sh_as_nobody(bench: Bench, command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*AS_NOBODY, "/bin/sh", "-c", command], cwd=bench.directory, env=bench.environment, text=True,
-                          timeout=JOB_MAX_S, capture_output=True)
-
-
-def as_nobody(bench: Bench, command: str) -> None:
-    result = sh_as_nobody(bench, command)
-    assert result.returncode == 0, f"`{command}` ended with {result.returncode}: {result.stderr}"
-
-
-def give_to_nobody(bench: Bench) -> None:
-    """The whole bench, and programs that they may execute wherever ours are."""
-    for directory in (bench.state, bench.cache, bench.directory / "bin"):
-        directory.mkdir()
-    for program in (malqueryfs(), malqueryd()):
-        shutil.copy2(program, bench.directory / "bin")
-    subprocess.run(["chown", "-hR", f"{NOBODY}:{NOBODY}", bench.directory], check=True)
-
-
-def nobody_mounts(bench: Bench, *arguments: str | Path) -> None:
-    """The bench's mount, but of another user."""
-    if not (bench.directory / "bin").exists():
-        give_to_nobody(bench)
-    options = f"base_url={bench.proxy.url},state_dir={bench.state},cache_dir={bench.cache},budget=unlimited"
-    with fuse_for_everybody():
-        bench.program = Program(
-            [*AS_NOBODY, bench.directory / "bin/malqueryfs", "-f", "-o", options, *arguments, bench.root],
-            {**bench.environment, **CREDENTIALS}, bench.logs / "malqueryfs.log")
-        is_served = lambda: sh_as_nobody(bench, f"stat {bench.root}/README").returncode == 0
-        until(lambda: is_served() or not bench.program.is_running(), START_MAX_S, "the mount, and not a stale one")
-    assert bench.program.is_running(), f"malqueryfs ended with {bench.program.wait()}"
 
 
 # ---- what is given up ----

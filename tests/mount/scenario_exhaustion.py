@@ -14,6 +14,7 @@ from faults import Faults, every_failure, lives, main
 from harness import (ELF_FILES, EVERYTHING, JOB_MAX_S, START_MAX_S, Bench, Program, claim, claim_of_root, errno_of, malqueryfs,
                      mount_flags, read_error, same, until)
 from ledger import Ledger
+from nobody import AS_NOBODY, as_nobody, nobody_mounts
 from proxy import Stall
 from samples import Zoo
 
@@ -144,7 +145,7 @@ def a_disk_that_turns_read_only_spends_nothing_and_loses_nothing(bench: Bench) -
         same(bench.proxy.paid(), paid, "paid")
         same({event["errno"] for event in events(bench, "failed")}, {"EROFS"})
         bench.unmount()
-        lines = [line for line in (bench.logs / "malqueryfs.log").read_text().splitlines() if "Read-only" in line]
+        lines = [line for line in log_lines(bench) if "Read-only" in line]
         assert 3 <= len(lines) < 30, lines
         disk.repair()
         bench.mount()
@@ -169,6 +170,34 @@ def without_descriptors_a_sample_is_emfile_and_comes_later(bench: Bench) -> None
     Ledger(bench, PLENTY).agree("with descriptors again")
 
 
+def log_lines(bench: Bench) -> list[str]:
+    return (bench.logs / "malqueryfs.log").read_text().splitlines()
+
+
+@claim_of_root(prepare=bigs)
+def without_more_threads_a_mount_goes_on_with_those_it_has(bench: Bench) -> None:
+    """Those of libfuse are made when they are needed; root has no such limit, so another user mounts."""
+    nobody_mounts(bench)
+    as_nobody(bench, f"prlimit --pid {bench.program.pid} --nproc=1:")
+    n_lines = len(log_lines(bench))
+    stall = bench.proxy.fail("download", Stall())
+    readers = [subprocess.Popen([*AS_NOBODY, "sha256sum", bench.sample(f"big{number % 4}")], stdout=subprocess.PIPE)
+               for number in range(40)]
+    assert stall.arrived.wait(JOB_MAX_S)
+    for _ in range(5):
+        as_nobody(bench, "cd mnt && ls -l . samples hunts && cat status budget metrics events && df .")
+    as_nobody(bench, "cd mnt && printf 'rule r { condition: filesize < 10 }' > hunts/r.yar && cat hunts/r/wait")
+    stall.release()
+    for number, reader in enumerate(readers):
+        out, _ = reader.communicate(timeout=JOB_MAX_S)
+        same(out.split()[0].decode(), bench.zoo[f"big{number % 4}"].sha256)
+    same(len(bench.proxy.paid()), 5)
+    said = [line for line in log_lines(bench)[n_lines:] if not line.startswith("level=info")]
+    assert len(said) < 10, said
+    as_nobody(bench, f"prlimit --pid {bench.program.pid} --nproc=200:")
+    as_nobody(bench, f"sha256sum {bench.sample('big9')}")
+
+
 @claim(mounted=False)
 def without_threads_a_mount_says_so_in_one_line(bench: Bench) -> None:
     faults = Faults(bench)
@@ -187,7 +216,7 @@ def without_threads_a_mount_says_so_in_one_line(bench: Bench) -> None:
         until(lambda: not mount_flags(bench.root), START_MAX_S, "the mount is gone")
         skip += 1
     assert skip > 3, f"{skip} threads"
-    said = [line for line in (bench.logs / "malqueryfs.log").read_text().splitlines() if not line.startswith("level=info")]
+    said = [line for line in log_lines(bench) if not line.startswith("level=info")]
     same(len(said), skip, f"lines: {said}")
 
 
