@@ -108,7 +108,8 @@ static int sort_out(struct cache *cache, struct submission *sub, int64_t *ret_by
         return err_set(err, ENOMEM, "no memory for a list");
     for (size_t i = 0; r == 0 && i < sub->n_asked; i++) {
         sub->asked[i].reason[0] = '\0';
-        if (store_object_exists(cache->store, &sub->asked[i].digest))
+        r = cache_keep_empty(cache, &sub->asked[i].digest, err);
+        if (r < 0 || store_object_exists(cache->store, &sub->asked[i].digest))
             continue;
         r = why_not(cache, &sub->asked[i], &size, err);
         if (r < 0 || sub->asked[i].reason[0])

@@ -258,6 +258,9 @@ int64_t cache_sample_most(int64_t size);
 /* Metadata with a wrong size gets that of the bytes, which have the right digest. */
 CHECKED int cache_correct_size(struct cache *cache, const struct store_sample *known, int64_t size, struct err *err);
 
+/* A sample that is known and has no bytes is made, not bought: its digest says all of it. Any other is left alone. */
+CHECKED int cache_keep_empty(struct cache *cache, const struct digest *digest, struct err *err);
+
 /* Says that a request is finished. */
 void cache_finished(struct cache *cache, const struct request_id *id);
 

@@ -145,6 +145,24 @@ static int download(struct cache *cache, const struct digest *digest, const stru
     return r < 0 ? err_wrap(err, "sample %s", digest_short(digest).s) : 0;
 }
 
+int cache_keep_empty(struct cache *cache, const struct digest *digest, struct err *err)
+{
+    cleanup_(store_writer_freep) struct store_writer *writer = NULL;
+    struct store_sample known;
+    int r;
+
+    if (!digest_is_of_nothing(digest) || store_object_exists(cache->store, digest))
+        return 0;
+    r = store_sample_get(cache->store, digest, &known, err);
+    if (r == STORE_ABSENT || (r == 0 && known.state == STORE_SAMPLE_ABSENT))
+        return 0;
+    if (r == 0)
+        r = store_writer_begin(cache->store, digest, &writer, err);
+    if (r == 0)
+        r = store_writer_commit(steal_ptr(&writer), err);
+    return r == 0 ? cache_correct_size(cache, &known, 0, err) : r;
+}
+
 /* ---- what was paid for and did not arrive: tried again at most once ---- */
 
 /* What was cut on the way may come whole the next time. A body that is far too large will be that again. */
@@ -200,6 +218,9 @@ static int download_once(struct cache *cache, const struct digest *digest, const
         return r;
     if (r == STORE_ABSENT)
         return err_set(err, ENOENT, "sample %s is not known", digest_short(digest).s);
+    r = cache_keep_empty(cache, digest, err);
+    if (r < 0 || store_object_exists(cache->store, digest))
+        return r;
     if (store_object_is_damaged(cache->store, digest)) /* it was paid for: not again without a word from the user */
         return err_set(err, EIO, "sample %s was damaged on disk and set aside; it is not bought again by itself",
                        digest_short(digest).s);

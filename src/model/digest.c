@@ -42,6 +42,15 @@ int digest_compare(const struct digest *a, const struct digest *b)
     return memcmp(a->bytes, b->bytes, DIGEST_BYTES);
 }
 
+bool digest_is_of_nothing(const struct digest *digest)
+{
+    static const struct digest of_nothing = { { 0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4,
+                                                0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b,
+                                                0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55 } };
+
+    return digest_equal(digest, &of_nothing);
+}
+
 int digest_of(const void *data, size_t n, struct digest *ret_digest, struct err *err)
 {
     struct digest digest;

@@ -35,6 +35,9 @@ struct digest_text digest_short(const struct digest *digest);
 bool digest_equal(const struct digest *a, const struct digest *b);
 int digest_compare(const struct digest *a, const struct digest *b);
 
+/* The digest of no bytes. */
+bool digest_is_of_nothing(const struct digest *digest);
+
 /* SHA-256 of one block of memory. */
 CHECKED int digest_of(const void *data, size_t n, struct digest *ret_digest, struct err *err);
 

@@ -88,6 +88,11 @@ class Zoo:
     def __len__(self) -> int:
         return len(self._samples)
 
+    @property
+    def costly(self) -> list[Sample]:
+        """All but the empty one, which nobody has to pay for."""
+        return [sample for sample in self if sample.size]
+
     def by_hash(self, sha256: str) -> Sample:
         return next(sample for sample in self if sample.sha256 == sha256)
 

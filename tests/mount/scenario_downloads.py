@@ -47,6 +47,28 @@ def a_hash_list_is_one_multi_download(bench: Bench) -> None:
 
 
 @claim
+def a_sample_of_no_bytes_is_not_paid_for(bench: Bench) -> None:
+    """Its hash says all of it: nobody sends for it, not alone and not in a list."""
+    empty = bench.zoo["empty"].sha256
+    bench.job("all", EVERYTHING)
+    same(bench.sample("empty").read_bytes(), b"")
+    same(put(bench, "case", f"{empty}\n"), None)
+    assert finished(bench, "case").startswith("done results=1 missing=0"), bench.read("downloads/case/status")
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
+def a_list_asks_for_the_others_only(bench: Bench) -> None:
+    empty, other = bench.zoo["empty"].sha256, bench.zoo["pe32"].sha256
+    same(put(bench, "case", f"{empty}\n{other}\n"), None)
+    assert finished(bench, "case").startswith("done results=2 missing=0"), bench.read("downloads/case/status")
+    same(asked(bench), [[other]])
+    same(sorted(os.listdir(bench.root / "downloads/case/samples")), sorted([empty, other]))
+    same((bench.root / "downloads/case/samples" / empty).read_bytes(), b"")
+    same(bench.proxy.paid(), [other])
+
+
+@claim
 def the_archive_is_kept_as_it_came(bench: Bench) -> None:
     put(bench, "case", bench.zoo["pe32"].sha256 + "\n" + bench.zoo["text"].sha256)
     finished(bench, "case")
@@ -179,7 +201,7 @@ def fetch_all_is_a_list_in_downloads(bench: Bench) -> None:
     bench.sample("pe32").read_bytes()
     bench.run("bash -c 'echo fetch all > hunts/wiper/ctl'")
     remote = [digest for digest in bench.read("hunts/wiper/hashes.txt").split() if digest != bench.zoo["pe32"].sha256]
-    same(asked(bench), [remote])
+    same(asked(bench), [[digest for digest in remote if digest != bench.zoo["empty"].sha256]])
     assert finished(bench, "wiper").startswith(f"done results={len(remote)} missing=0")
     same({row.split("\t")[-1] for row in (hunt / "results.tsv").read_text().splitlines()[1:]}, {"local"})
     bench.run("cat hunts/wiper/samples/* > /dev/null")

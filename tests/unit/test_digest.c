@@ -21,7 +21,9 @@ static void known_vectors_come_out(void **state)
     assert_string_equal(digest_format(&digest).s, OF_NOTHING);
     assert_int_equal(digest_of(NULL, 0, &digest, NULL), 0);
     assert_string_equal(digest_format(&digest).s, OF_NOTHING);
+    assert_true(digest_is_of_nothing(&digest));
     assert_int_equal(digest_of("abc", 3, &digest, NULL), 0);
+    assert_false(digest_is_of_nothing(&digest));
     assert_string_equal(digest_format(&digest).s, OF_ABC);
 }
 
