@@ -104,6 +104,7 @@ void program_describe(void *closure)
     buf_printf(&text, "mountpoint %s\nprofile %s\n", program->config.mountpoint, program->config.profile);
     if (tree_status(program->tree, &text, &err) < 0)
         log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "state"), LOG_NUMBER(LOG_ERRNO, err.code));
+    tree_describe_transfers(program->tree, &text);
     fs_describe(program->fs, &text);
     log_lines(text.data);
     buf_done(&text);

@@ -14,6 +14,17 @@ static int64_t rate_of(const struct cache_transfer *transfer)
     return took_ms > 0 ? (int64_t)((double)transfer->have_bytes * SECOND_MS / (double)took_ms) : 0;
 }
 
+void tree_describe_transfers(struct tree *tree, struct buf *text)
+{
+    struct cache_transfer transfers[CACHE_TRANSFERS_MAX];
+    size_t n = cache_transfers(tree->cache, transfers);
+
+    for (size_t i = 0; i < n; i++)
+        buf_printf(text, "transfer %s have=%lld size=%lld rate=%lld\n", transfers[i].what,
+                   (long long)transfers[i].have_bytes, (long long)transfers[i].size_bytes,
+                   (long long)rate_of(&transfers[i]));
+}
+
 static int render_transfers(struct tree *tree, const struct subject *subject, struct buf *text, struct need *need,
                             struct err *err)
 {

@@ -205,4 +205,7 @@ void tree_describe(struct buf *text);
 /* What the file `status` says. */
 CHECKED int tree_status(struct tree *tree, struct buf *text, struct err *err);
 
+/* What the file `transfers` says, in words: a line for each, none when nothing is on its way. */
+void tree_describe_transfers(struct tree *tree, struct buf *text);
+
 bool need_equal(const struct need *a, const struct need *b);

@@ -16,9 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import (CLIENT_SECRET, CREDENTIALS, START_MAX_S, STOP_MAX_S, Bench, Program, claim, errno_of, main,
+from harness import (CLIENT_SECRET, CREDENTIALS, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim, errno_of, main,
                      malqueryd, malqueryfs, mount_flags, processes_of, same, until)
-from proxy import Stall
+from proxy import Stall, trickle
 
 
 class Manager:
@@ -251,6 +251,24 @@ def it_tells_what_it_is_doing(bench: Bench) -> None:
     stall.release()
     reader.communicate(timeout=STOP_MAX_S)
     assert bench.read("README"), "it goes on"
+
+
+@claim(mounted=False)
+def it_names_what_is_on_its_way_and_how_far_it_is(bench: Bench) -> None:
+    write_config(bench, "")
+    serve(bench)
+    sample = bench.zoo["marked"]
+    bench.proxy.fail("download", trickle(sample.size // 2, 3), times=1)
+    reader = bench.start("cat", bench.sample("marked"))
+    until(lambda: re.search(rf"^{sample.sha256}\t[1-9]", bench.read("transfers"), re.MULTILINE), RUN_MAX_S, "the first half")
+    bench.program.process.send_signal(signal.SIGUSR1)
+    until(lambda: "parked calls=1" in log(bench), STOP_MAX_S, "the state in the log")
+    [line] = [line for line in log(bench).splitlines() if f"transfer {sample.sha256}" in line]
+    have, size = map(int, re.search(r'^level=state op=state msg="transfer \w+ have=(\d+) size=(\d+) rate=\d+"$', line).groups())
+    same(size, sample.size)
+    assert 0 < have < size, line
+    reader.communicate(timeout=RUN_MAX_S)
+    same(reader.returncode, 0)
 
 
 # ---- where the log goes ----
