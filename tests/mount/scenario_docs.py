@@ -30,6 +30,7 @@ VARIES = (
     (r"\b(results|unknown|elapsed)=\d+", r"\1=N"),
     (r"^0x[0-9a-f]+:", "0xN:"),
     (r"^\d+$", "N"),
+    (r"^(line \d+: syntax error), .*", r"\1"),  # libyara 4.5 says what it expects
 )
 PROGRAMS = ("su", "mount", "umount", "passwd", "newgrp", "true", "head", "cut")
 COSTS = {"nothing": 0, "one hunt": 1, "one download": 1}  # "downloads": one or more

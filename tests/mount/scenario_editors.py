@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,7 @@ class Nano(Editor):
 
     def _write(self, terminal: Terminal) -> None:
         terminal.press("C-o")
-        terminal.see("File Name to Write")
+        terminal.search(re.compile("File Name to Write|Write to File"))  # nano 7 and 8
         terminal.press("Enter")
 
 
