@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import (CLIENT_SECRET, CREDENTIALS, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim, errno_of, main,
-                     malqueryd, malqueryfs, mount_flags, processes_of, same, until)
+from harness import (CLIENT_SECRET, CREDENTIALS, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, Program, claim,
+                     claim_of_root, errno_of, main, malqueryd, malqueryfs, mount_flags, processes_of, same, until)
 from proxy import Stall, trickle
 
 
@@ -310,6 +310,82 @@ def a_file_takes_the_lines_of_a_mount_in_the_background(bench: Bench) -> None:
     errno_of((bench.root / "samples" / ("0" * 64)).read_bytes)
     same(file.read_text().count('msg="mounted"'), 1)
     bench.run(f"umount {bench.root}", cwd=bench.directory)
+    until(lambda: not processes_of(bench.root), STOP_MAX_S, "the end")
+
+
+class Syslog:
+    """syslogd: the socket that is /dev/log in a /dev of the claim's own, which nobody else sees."""
+
+    IN_ITS_DEV = """
+        mount -t tmpfs dev "$1"
+        for name in fuse null zero random urandom; do
+            touch "$1/$name"
+            mount --bind "/dev/$name" "$1/$name"
+        done
+        ln -s "$2" "$1/log"
+        mount --move "$1" /dev
+        shift 2
+        exec "$@"
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._path = bench.directory / "log.sock"
+        dev = bench.directory / "dev"
+        dev.mkdir()
+        self.prefix = ("setsid", "unshare", "--mount", "--propagation", "private", "sh", "-ec", self.IN_ITS_DEV, "sh",
+                       str(dev), str(self._path))
+        self.restart()
+
+    def restart(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._path))
+        self._socket.settimeout(START_MAX_S)
+
+    def hears(self, words: str) -> tuple[int, int]:
+        """Priority and process of the next line that has these words."""
+        while True:
+            line = self._socket.recv(8192).decode()
+            found = re.fullmatch(r"<(\d+)>\w{3} [ \d]\d \d\d:\d\d:\d\d malqueryfs\[(\d+)\]: level=.*\n?", line)
+            assert found, line
+            if words in line:
+                return int(found[1]), int(found[2])
+
+
+LOG_DAEMON = 3 << 3
+PRIORITIES = {"warn": LOG_DAEMON + 4, "state": LOG_DAEMON + 5, "info": LOG_DAEMON + 6}
+
+
+@claim_of_root
+def syslog_hears_each_line_with_its_priority(bench: Bench) -> None:
+    """Also from inside the confinement, and after syslogd was started again."""
+    write_config(bench, "log = syslog\n")
+    syslog = Syslog(bench)
+    serve(bench, prefix=syslog.prefix, wait=False)
+    same(syslog.hears('msg="mounted"'), (PRIORITIES["info"], bench.program.pid))
+    write_config(bench, "log = syslog\ntransport = zip\n")
+    bench.program.process.send_signal(signal.SIGHUP)
+    same(syslog.hears("only the next mount takes it over")[0], PRIORITIES["warn"])
+    syslog.restart()
+    bench.program.process.send_signal(signal.SIGUSR1)
+    same(syslog.hears("mountpoint")[0], PRIORITIES["state"])
+    same(syslog.hears("waiting for a change")[0], PRIORITIES["state"])  # the last one: who is not read blocks
+    same(log(bench), "", "nothing goes elsewhere")
+    bench.program.process.terminate()
+    same(bench.program.wait(), 0)
+    bench.program = None
+
+
+@claim_of_root
+def a_mount_in_the_background_logs_to_syslog(bench: Bench) -> None:
+    write_config(bench, "")
+    syslog = Syslog(bench)
+    result = subprocess.run([*syslog.prefix, malqueryfs(), "-o", f"config={bench.directory}/config.ini", bench.root],
+                            env={**bench.environment, **CREDENTIALS}, timeout=START_MAX_S, capture_output=True, text=True)
+    same((result.returncode, result.stderr), (0, ""))
+    priority, pid = syslog.hears('msg="mounted"')
+    same(priority, PRIORITIES["info"])
+    os.kill(pid, signal.SIGTERM)
     until(lambda: not processes_of(bench.root), STOP_MAX_S, "the end")
 
 
