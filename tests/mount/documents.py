@@ -1,4 +1,4 @@
-"""The blocks of commands in README.md and the man pages, and a shell that runs them one by one."""
+"""The blocks of commands and of files in README.md and the man pages, and a shell that runs the commands one by one."""
 
 from __future__ import annotations
 
@@ -54,12 +54,27 @@ def in_man_pages() -> Iterator[Block]:
             yield Block(page.name, "man", tuple(body.replace(r"\e", "\\").replace(r"\&", "").splitlines()))
 
 
+def is_of_commands(block: Block) -> bool:
+    """What is in files has no prompt: a page of section 5, a comment of a rule, a line of fstab."""
+    if block.language != "man":
+        return block.language in SHELLS
+    return (any(line.startswith(PROMPT) for line in block.lines)
+            or not (block.document.endswith(".5") or IN_A_FILE.search(block.lines[0])))
+
+
+def every_block() -> list[Block]:
+    return [*in_readme(), *in_man_pages()]
+
+
 def all_blocks() -> list[Block]:
-    """Those of commands: of a language of shells, or in a man page. What is in files has no prompt: a page of section 5, a
-    comment of a rule, a line of fstab."""
-    found = [block for block in in_readme() if block.language in SHELLS]
-    return found + [block for block in in_man_pages() if any(line.startswith(PROMPT) for line in block.lines)
-                    or not (block.document.endswith(".5") or IN_A_FILE.search(block.lines[0]))]
+    """Those of commands."""
+    return [block for block in every_block() if is_of_commands(block)]
+
+
+def blocks_of_files(pattern: str) -> list[Block]:
+    """Those that are in files, and have a line like this."""
+    return [block for block in every_block()
+            if not is_of_commands(block) and any(re.search(pattern, line) for line in block.lines)]
 
 
 class Shell:
