@@ -47,7 +47,7 @@ static const char *const groups[] = {
     /* reading and writing */
     "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 lseek _llseek "
     "splice tee vmsplice sendfile copy_file_range close close_range dup dup2 dup3 fcntl fcntl64 flock fsync "
-    "fdatasync sync_file_range fallocate ftruncate ftruncate64 fadvise64 fadvise64_64 readahead",
+    "fdatasync syncfs sync_file_range fallocate ftruncate ftruncate64 fadvise64 fadvise64_64 readahead",
     /* files by name; Landlock says which */
     "open openat openat2 creat stat lstat fstat newfstatat stat64 lstat64 "
     "fstat64 fstatat64 statx statfs fstatfs statfs64 fstatfs64 access faccessat faccessat2 readlink readlinkat "

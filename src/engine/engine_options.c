@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "engine/engine_auth.h"
-#include "engine/engine_parallel.h"
+#include "util/parallel.h"
 #include "engine/engine_rate.h"
 #include "engine/engine_reply.h"
 #include "engine/engine_socket.h"
@@ -50,7 +50,7 @@ static const struct row rows[] = {
     { .name = "labels", .kind = KIND_PATH, .at = AT(labels), .argument = "FILE",
       .help = "table of labels (DIR/labels.tsv if there is one)" },
     { .name = "no-watch", .kind = KIND_FLAG, .at = AT(no_watch), .help = "do not follow changes of DIR" },
-    { .name = "threads", .kind = KIND_NUMBER, .at = AT(config.n_threads), .fallback = "0", .max = ENGINE_THREADS_MAX,
+    { .name = "threads", .kind = KIND_NUMBER, .at = AT(config.n_threads), .fallback = "0", .max = PARALLEL_THREADS_MAX,
       .argument = "N", .help = "threads for reading and searching; 0 is one per processor" },
     { .name = "hunt-limit", .kind = KIND_NUMBER, .at = AT(config.hunt_limit), .fallback = "100", .max = INT32_MAX,
       .argument = "N", .help = "hunts and exact searches per month" },
@@ -283,9 +283,9 @@ static void fill_config(struct engine_options *options)
     config->listen = options->listen ? options->listen : "127.0.0.1";
     config->has_watch = !options->no_watch;
     if (config->n_threads == 0)
-        config->n_threads = n_processors < 1                    ? 1
-                            : n_processors > ENGINE_THREADS_MAX ? ENGINE_THREADS_MAX
-                                                                : n_processors;
+        config->n_threads = n_processors < 1                      ? 1
+                            : n_processors > PARALLEL_THREADS_MAX ? PARALLEL_THREADS_MAX
+                                                                  : n_processors;
 }
 
 int engine_options_parse(int argc, char **argv, struct engine_options *ret_options, struct err *err)

@@ -5,9 +5,9 @@
 
 #include "engine/engine_file.h"
 #include "engine/engine_maps.h"
-#include "engine/engine_parallel.h"
 #include "engine/engine_walk.h"
 #include "util/log.h"
+#include "util/parallel.h"
 
 enum { READ_TRIES = 3 };
 
@@ -20,7 +20,7 @@ struct paths {
 struct engine_scan {
     struct engine_db *db;
     struct engine_scan_config config;
-    struct engine_reader *readers[ENGINE_THREADS_MAX]; /* one per worker, made when first needed */
+    struct engine_reader *readers[PARALLEL_THREADS_MAX]; /* one per worker, made when first needed */
     struct paths changed;
     atomic_size_t n_read;
     atomic_bool has_failed; /* a file of this pass could not be read, though it may be fine */
@@ -51,7 +51,7 @@ void engine_scan_free(struct engine_scan *scan)
 {
     if (!scan)
         return;
-    for (size_t i = 0; i < ENGINE_THREADS_MAX; i++)
+    for (size_t i = 0; i < PARALLEL_THREADS_MAX; i++)
         engine_reader_freep(&scan->readers[i]);
     clear_paths(&scan->changed);
     free(scan->changed.items);
@@ -277,7 +277,7 @@ int engine_scan_refresh(struct engine_scan *scan, const char *path, struct err *
     if (r < 0)
         return r;
     r = collect(scan, path, err); /* what was found before a failure is read all the same */
-    engine_parallel_run(scan->config.n_threads, scan->changed.n, scan->config.stop, read_task, scan);
+    parallel_run(scan->config.n_threads, scan->changed.n, scan->config.stop, read_task, scan);
     if (r < 0 || atomic_load(scan->config.stop))
         return r;
     r = sweep(scan, path, err);

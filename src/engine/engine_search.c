@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "engine/engine_hunt.h"
-#include "engine/engine_parallel.h"
+#include "util/parallel.h"
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -17,7 +17,7 @@ struct search {
     const struct engine_query *query;
     const struct engine_search_config *config;
     struct engine_rules *rules; /* NULL: patterns */
-    struct engine_scanner *scanners[ENGINE_THREADS_MAX];
+    struct engine_scanner *scanners[PARALLEL_THREADS_MAX];
     struct engine_samples candidates;
     bool *is_hit; /* one per candidate */
     atomic_size_t n_hits;
@@ -28,7 +28,7 @@ struct search {
 
 static void search_done(struct search *search)
 {
-    for (size_t i = 0; i < ENGINE_THREADS_MAX; i++)
+    for (size_t i = 0; i < PARALLEL_THREADS_MAX; i++)
         engine_scanner_freep(&search->scanners[i]);
     engine_rules_freep(&search->rules);
     engine_samples_done(&search->candidates);
@@ -154,7 +154,7 @@ int engine_search_run(struct engine_index *index, const struct engine_query *que
     search.is_hit = calloc(search.candidates.n + 1, sizeof *search.is_hit);
     if (!search.is_hit)
         return err_set(err, ENOMEM, "no memory to search");
-    engine_parallel_run(config->n_threads, search.candidates.n, config->stop, search_task, &search);
+    parallel_run(config->n_threads, search.candidates.n, config->stop, search_task, &search);
     r = check_end(&search, err);
     if (r < 0)
         return r;

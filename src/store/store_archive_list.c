@@ -55,9 +55,10 @@ CHECKED static int add_member(struct store_archive_reader *reader, size_t index,
 int store_archive_list(struct store *store, const struct request_id *id, const char *password,
                        const volatile bool *cancel, struct digest **ret_digests, size_t *ret_n, struct err *err)
 {
-    const struct store_archive_reader_config config = { .password = password,
-                                                        .n_wanted = STORE_UNPACK_MAX,
-                                                        .cancel = cancel };
+    struct store_archive_budget budget;
+    const struct store_archive_reader_config config = {
+        .password = password, .n_wanted = STORE_UNPACK_MAX, .cancel = cancel, .budget = &budget
+    };
     cleanup_(store_object_unrefp) struct store_object *archive = NULL;
     cleanup_(store_archive_reader_freep) struct store_archive_reader *reader = NULL;
     cleanup_(found_done) struct found found = { .items = calloc(STORE_UNPACK_MAX, sizeof *found.items) };
@@ -67,8 +68,10 @@ int store_archive_list(struct store *store, const struct request_id *id, const c
     if (!found.items)
         return err_set(err, ENOMEM, "no memory for a list of samples");
     r = store_archive_open(store, id, &archive, err);
-    if (r == 0)
-        r = store_archive_reader_open(archive, &config, &reader, err);
+    if (r != 0)
+        return r;
+    store_archive_budget_init(&budget, archive);
+    r = store_archive_reader_open(archive, &config, &reader, err);
     for (size_t i = 0; r == 0 && i < store_archive_reader_count(reader); i++)
         r = add_member(reader, i, &found, err);
     if (r != 0)

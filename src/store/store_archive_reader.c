@@ -8,6 +8,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ struct store_archive_reader {
     struct store_zip_source *source;
     zip_t *zip;
     int64_t archive_bytes;
-    int64_t may_unpack_bytes;
+    _Atomic int64_t may_read_directory_bytes;
     size_t n_members;
     char data[READ_BYTES];
 };
@@ -149,13 +150,20 @@ CHECKED static int open_directory(struct store_archive_reader *reader, struct er
     int64_t directory_max = DIRECTORY_SPARE + (int64_t)members_max(reader) * MEMBER_ENTRY_MAX;
     int r;
 
-    reader->source->may_read_bytes = directory_max;
+    reader->may_read_directory_bytes = directory_max;
+    reader->source->may_read_bytes = &reader->may_read_directory_bytes;
     r = open_zip(reader, err);
     if (r < 0)
         return r;
-    reader->source->may_read_bytes = READS_MAX * reader->archive_bytes + directory_max;
+    reader->source->may_read_bytes = &reader->config.budget->may_read_bytes;
     reader->n_members = (size_t)zip_get_num_entries(reader->zip, 0);
     return reader->n_members > members_max(reader) ? too_many_members(err) : 0;
+}
+
+void store_archive_budget_init(struct store_archive_budget *budget, const struct store_object *archive)
+{
+    budget->may_read_bytes = READS_MAX * store_object_size(archive) + DIRECTORY_SPARE;
+    budget->may_unpack_bytes = UNPACK_BYTES_MAX;
 }
 
 int store_archive_reader_open(struct store_object *archive, const struct store_archive_reader_config *config,
@@ -168,7 +176,6 @@ int store_archive_reader_open(struct store_object *archive, const struct store_a
         return err_set(err, ENOMEM, "no memory to read an archive");
     reader->config = *config;
     reader->archive_bytes = store_object_size(archive);
-    reader->may_unpack_bytes = UNPACK_BYTES_MAX;
     r = check_records(reader, archive, err);
     if (r == 0)
         r = store_zip_source_new(archive, &reader->source, err);
@@ -268,8 +275,7 @@ CHECKED static int pour(struct store_archive_reader *reader, zip_file_t *file, i
         total += n;
         if (total > max)
             return store_archive_reader_refuse(reason, "larger than %lld bytes", (long long)max);
-        reader->may_unpack_bytes -= n;
-        if (reader->may_unpack_bytes < 0)
+        if (atomic_fetch_sub(&reader->config.budget->may_unpack_bytes, n) < n)
             return err_set(err, EFBIG, "the archive unpacks to more than %lld bytes", (long long)UNPACK_BYTES_MAX);
         r = sink->write(sink->closure, reader->data, (size_t)n, err);
         if (r < 0)

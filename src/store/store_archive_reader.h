@@ -15,11 +15,20 @@ enum { STORE_ARCHIVE_REFUSED = 1 }; /* this one member is of no use */
 
 struct store_archive_reader;
 
+/* What all readers of one archive may read of it, and what that may unpack to, together. */
+struct store_archive_budget {
+    _Atomic int64_t may_read_bytes;
+    _Atomic int64_t may_unpack_bytes;
+};
+
 struct store_archive_reader_config {
     const char *password;
-    size_t n_wanted;             /* how many members were asked for: bounds how many there may be */
-    const volatile bool *cancel; /* read atomically; NULL: never */
+    size_t n_wanted;                     /* how many members were asked for: bounds how many there may be */
+    const volatile bool *cancel;         /* read atomically; NULL: never */
+    struct store_archive_budget *budget; /* borrowed until the reader is freed */
 };
+
+void store_archive_budget_init(struct store_archive_budget *budget, const struct store_object *archive);
 
 CHECKED int store_archive_reader_open(struct store_object *archive, const struct store_archive_reader_config *config,
                                       struct store_archive_reader **ret_reader, struct err *err);

@@ -1,41 +1,85 @@
 /*
  * The archive is read where it lies sealed, so no plain temporary exists. Two walks: the members that are named like a
- * wanted digest go straight into the writer of that sample, whose commit verifies them. Only when something is still
- * missing the others are hashed, and read a second time if that digest is wanted. So a name is a hint that saves a
- * pass, never a promise, and no member that nobody asked for can keep away one that carries its name.
+ * wanted digest go straight into the writer of that sample, which verifies them. Only when something is still missing
+ * the others are hashed, and read a second time if that digest is wanted. So a name is a hint that saves a pass, never
+ * a promise, and no member that nobody asked for can keep away one that carries its name.
+ *
+ * The first walk is that of several threads, each with a reader and a batch of its own: what costs is to decrypt and to
+ * hash, and to wait for the disk, which is done once for a batch (decision 0022). A sample is one thread's alone.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/sysinfo.h>
 
 #include "store/store_archive_reader.h"
 #include "store/store_internal.h"
 #include "util/fault.h"
+#include "util/parallel.h"
 
-enum { MEMBER_DIFFERS = 2 }; /* beside STORE_ARCHIVE_REFUSED: it can be read, but is another sample */
+enum {
+    MEMBER_DIFFERS = 2,         /* beside STORE_ARCHIVE_REFUSED: it can be read, but is another sample */
+    WORKERS_MAX = 4,            /* and no more than there are processors */
+    BATCH_SAMPLES_MAX = 64,     /* of one worker, made durable together: each is an open file until then, … */
+    BATCH_BYTES_MAX = 64 * MIB, /* … and is brought again when the process dies first */
+};
 
 struct want {
     struct digest digest;
     int64_t size_bytes; /* by its metadata; 0 unknown */
     bool is_local;
+    bool is_named; /* a member has its name */
     struct store_reason reason;
+};
+
+/* Samples that are whole and verified, and neither durable nor visible yet. */
+struct batch {
+    struct store_writer *writers[BATCH_SAMPLES_MAX];
+    struct want *wants[BATCH_SAMPLES_MAX];
+    size_t n;
+    int64_t bytes;
+};
+
+struct worker {
+    struct store_archive_reader *reader;
+    struct batch batch;
+    struct err failed;
 };
 
 struct unpack {
     struct store *store;
     const struct store_unpack *ask;
-    struct store_archive_reader *reader;
-    struct want *wants; /* as many as are wanted */
-    size_t n_missing;
+    struct store_archive_budget budget;
+    struct lock lock;   /* rank LOCK_STORE_UNPACK */
+    struct want *wants; /* as many as are wanted; is_local is guarded by lock, the rest of one is its worker's */
+    size_t n_missing;   /* guarded by lock */
+    size_t *want_of;    /* by member: which want has its name, else n_wanted */
+    size_t *firsts;     /* the first member for each want that is named, in the order of the archive */
+    size_t n_firsts;
     bool *is_done;       /* by member: stored, or of no use */
     size_t n_unreadable; /* members that could not be hashed, and why the first one could not */
     struct store_reason unreadable;
+    struct worker workers[WORKERS_MAX];
+    size_t n_workers;
 };
+
+static void batch_clear(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++)
+        store_writer_free(batch->writers[i]);
+    *batch = (struct batch){ 0 };
+}
 
 static void unpack_done(struct unpack *unpack)
 {
-    store_archive_reader_free(unpack->reader);
+    for (size_t i = 0; i < unpack->n_workers; i++) {
+        batch_clear(&unpack->workers[i].batch);
+        store_archive_reader_free(unpack->workers[i].reader);
+    }
     free(unpack->wants);
+    free(unpack->want_of);
+    free(unpack->firsts);
     free(unpack->is_done);
+    lock_done(&unpack->lock);
 }
 
 /* ---- what is wanted ---- */
@@ -57,9 +101,11 @@ static struct want *find_missing(const struct unpack *unpack, const struct diges
 
 static void mark_local(struct unpack *unpack, struct digest digest)
 {
+    lock_acquire(&unpack->lock);
     for (struct want *want; (want = find_missing(unpack, &digest)); unpack->n_missing--)
         want->is_local = true;
     show_progress(unpack);
+    lock_release(&unpack->lock);
 }
 
 /* The size that the largest missing sample should have. */
@@ -131,8 +177,30 @@ static int to_hash(void *closure, const void *data, size_t n, struct err *err)
     return digest_stream_add(closure, data, n, err);
 }
 
-/* Stores a member as this sample, or notes why not. */
-CHECKED static int store_member(struct unpack *unpack, size_t index, struct want *want, struct err *err)
+/* Makes what a worker has collected local. */
+CHECKED static int publish(struct unpack *unpack, struct batch *batch, struct err *err)
+{
+    int r = store_writer_publish(batch->writers, batch->n, err);
+
+    for (size_t i = 0; r == 0 && i < batch->n; i++) {
+        CRASH_POINT(UNPACK_STORED);
+        mark_local(unpack, batch->wants[i]->digest);
+    }
+    batch_clear(batch);
+    return r;
+}
+
+CHECKED static int add_to_batch(struct unpack *unpack, struct batch *batch, struct store_writer *writer,
+                                struct want *want, struct err *err)
+{
+    batch->writers[batch->n] = writer;
+    batch->wants[batch->n++] = want;
+    return batch->n == BATCH_SAMPLES_MAX || batch->bytes > BATCH_BYTES_MAX ? publish(unpack, batch, err) : 0;
+}
+
+/* Verifies a member as this sample, for the worker's next batch, or notes why it is not. */
+CHECKED static int store_member(struct unpack *unpack, struct worker *worker, size_t index, struct want *want,
+                                struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *writer = NULL;
     struct store_archive_sink sink = { .write = to_writer, .expected_bytes = want->size_bytes };
@@ -142,22 +210,20 @@ CHECKED static int store_member(struct unpack *unpack, size_t index, struct want
     if (r < 0)
         return r;
     sink.closure = writer;
-    r = store_archive_reader_read(unpack->reader, index, &sink, &reason, err);
+    r = store_archive_reader_read(worker->reader, index, &sink, &reason, err);
     if (r == STORE_ARCHIVE_REFUSED)
         want->reason = reason;
     if (r != 0)
         return r;
-    r = store_writer_commit(steal_ptr(&writer), err);
+    worker->batch.bytes += store_writer_bytes(writer);
+    r = store_writer_seal(writer, err);
     if (r == -EBADMSG) {
         if (!*reason.text)
             (void)store_archive_reader_refuse(&reason, "its bytes do not have this SHA-256");
         want->reason = reason;
         return MEMBER_DIFFERS;
     }
-    CRASH_POINT(UNPACK_STORED);
-    if (r == 0)
-        mark_local(unpack, want->digest);
-    return r;
+    return r < 0 ? r : add_to_batch(unpack, &worker->batch, steal_ptr(&writer), want, err);
 }
 
 CHECKED static int hash_member(struct unpack *unpack, size_t index, struct digest *ret_digest, struct err *err)
@@ -170,7 +236,7 @@ CHECKED static int hash_member(struct unpack *unpack, size_t index, struct diges
     if (r < 0)
         return r;
     sink.closure = hash;
-    r = store_archive_reader_read(unpack->reader, index, &sink, &reason, err);
+    r = store_archive_reader_read(unpack->workers[0].reader, index, &sink, &reason, err);
     if (r == 0)
         r = digest_stream_end(hash, ret_digest, err);
     if ((r == STORE_ARCHIVE_REFUSED || (r == 0 && *reason.text && !find_missing(unpack, ret_digest))) &&
@@ -192,47 +258,124 @@ CHECKED static bool digest_of_name(const char *name, struct digest *ret_digest)
     return digest_parse(base, ret_digest);
 }
 
+/* Which member is worth a try for which want. */
+static void match_names(struct unpack *unpack)
+{
+    struct store_archive_reader *reader = unpack->workers[0].reader;
+
+    for (size_t i = 0; i < store_archive_reader_count(reader); i++) {
+        struct digest digest;
+        const char *name = store_archive_reader_name(reader, i);
+        struct want *want = digest_of_name(name, &digest) ? find_missing(unpack, &digest) : NULL;
+
+        unpack->want_of[i] = want ? (size_t)(want - unpack->wants) : unpack->ask->n_wanted;
+        if (want && !want->is_named)
+            unpack->firsts[unpack->n_firsts++] = i;
+        if (want)
+            want->is_named = true;
+    }
+}
+
+/* The members that have the name of one want, until one of them is the sample. */
+static bool store_named(void *context, size_t worker_number, size_t item)
+{
+    struct unpack *unpack = context;
+    struct worker *worker = &unpack->workers[worker_number];
+    size_t first = unpack->firsts[item];
+    struct err why = { 0 };
+    int r = MEMBER_DIFFERS;
+
+    for (size_t i = first; r > 0 && i < store_archive_reader_count(worker->reader); i++)
+        if (unpack->want_of[i] == unpack->want_of[first]) {
+            r = store_member(unpack, worker, i, &unpack->wants[unpack->want_of[i]], &why);
+            unpack->is_done[i] = r != MEMBER_DIFFERS;
+        }
+    if (r < 0)
+        worker->failed = why;
+    return r >= 0;
+}
+
+/* What is whole becomes local whatever happened: it was paid for. The first failure is the reason. */
+CHECKED static int end_walk(struct unpack *unpack, struct err *err)
+{
+    int failed = 0;
+
+    for (size_t i = 0; i < unpack->n_workers; i++) {
+        struct worker *worker = &unpack->workers[i];
+        struct err why = { 0 };
+        int r = publish(unpack, &worker->batch, &why);
+
+        if (worker->failed.code) {
+            why = worker->failed;
+            r = -why.code;
+        }
+        if (r < 0 && failed == 0) {
+            *err = why;
+            failed = r;
+        }
+    }
+    return failed;
+}
+
 CHECKED static int store_by_name(struct unpack *unpack, struct err *err)
 {
-    for (size_t i = 0; i < store_archive_reader_count(unpack->reader) && unpack->n_missing > 0; i++) {
-        const char *name = store_archive_reader_name(unpack->reader, i);
-        struct digest digest;
-        struct want *want = digest_of_name(name, &digest) ? find_missing(unpack, &digest) : NULL;
-        int r = want ? store_member(unpack, i, want, err) : MEMBER_DIFFERS;
-
-        if (r < 0)
-            return r;
-        unpack->is_done[i] = r != MEMBER_DIFFERS;
-    }
-    return 0;
+    match_names(unpack);
+    parallel_run(unpack->n_workers, unpack->n_firsts, NULL, store_named, unpack);
+    return end_walk(unpack, err);
 }
 
 CHECKED static int store_by_digest(struct unpack *unpack, struct err *err)
 {
-    for (size_t i = 0; i < store_archive_reader_count(unpack->reader) && unpack->n_missing > 0; i++) {
+    struct worker *worker = &unpack->workers[0];
+
+    for (size_t i = 0; i < store_archive_reader_count(worker->reader) && unpack->n_missing > 0; i++) {
         struct digest digest;
         int r = unpack->is_done[i] ? MEMBER_DIFFERS : hash_member(unpack, i, &digest, err);
         struct want *want = r == 0 ? find_missing(unpack, &digest) : NULL;
 
         if (want)
-            r = store_member(unpack, i, want, err);
+            r = store_member(unpack, worker, i, want, err);
+        if (r >= 0)
+            r = publish(unpack, &worker->batch, err);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-CHECKED static int store_members(struct unpack *unpack, struct store_object *archive, struct err *err)
+/* ---- all of it ---- */
+
+CHECKED static int open_readers(struct unpack *unpack, struct store_object *archive, struct err *err)
 {
     const struct store_archive_reader_config config = { .password = unpack->ask->password,
                                                         .n_wanted = unpack->ask->n_wanted,
-                                                        .cancel = unpack->ask->cancel };
-    int r = store_archive_reader_open(archive, &config, &unpack->reader, err);
+                                                        .cancel = unpack->ask->cancel,
+                                                        .budget = &unpack->budget };
+    size_t n = (size_t)get_nprocs();
+    int r = 0;
+
+    if (n > WORKERS_MAX)
+        n = WORKERS_MAX;
+    if (n > unpack->n_missing)
+        n = unpack->n_missing;
+    store_archive_budget_init(&unpack->budget, archive);
+    while (r == 0 && unpack->n_workers < n)
+        r = store_archive_reader_open(archive, &config, &unpack->workers[unpack->n_workers++].reader, err);
+    return r;
+}
+
+CHECKED static int store_members(struct unpack *unpack, struct store_object *archive, struct err *err)
+{
+    int r = open_readers(unpack, archive, err);
+    size_t n;
 
     if (r < 0)
         return r;
-    unpack->is_done = calloc(store_archive_reader_count(unpack->reader) + 1, sizeof *unpack->is_done);
-    if (!unpack->is_done)
+    n = store_archive_reader_count(unpack->workers[0].reader) + 1; /* never 0 */
+    unpack->is_done = calloc(n, sizeof *unpack->is_done);
+    unpack->want_of = calloc(n, sizeof *unpack->want_of);
+    unpack->firsts = calloc(n, sizeof *unpack->firsts);
+    if (!unpack->is_done || !unpack->want_of || !unpack->firsts)
         return err_set(err, ENOMEM, "no memory for a list of members");
     r = store_by_name(unpack, err);
     return r < 0 ? r : store_by_digest(unpack, err);
@@ -246,6 +389,7 @@ int store_archive_unpack(struct store *store, const struct request_id *id, const
     int r;
 
     lock_assert_none_held();
+    lock_init(&state.lock, LOCK_STORE_UNPACK);
     if (unpack->n_wanted > STORE_UNPACK_MAX)
         return err_set(err, EINVAL, "more than %d samples at once", STORE_UNPACK_MAX);
     r = look_up_wants(&state, err);

@@ -97,7 +97,7 @@ struct store_writer {
     int64_t taken_bytes;        /* in the store's */
     int64_t index;              /* of the chunk in `chunk` */
     size_t n;                   /* bytes in it */
-    uint8_t chunk[SEAL_CHUNK_BYTES];
+    uint8_t *chunk;             /* SEAL_CHUNK_BYTES; NULL once all is written */
 };
 
 /* For maps by digest. */
@@ -113,6 +113,17 @@ CHECKED int store_object_look_on(struct store *store, enum store_shelf shelf, co
                                  int64_t *ret_bytes, struct err *err);
 CHECKED int store_writer_begin_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
                                   struct store_writer **ret_writer, struct err *err);
+
+/*
+ * store_writer_commit() in two steps, for many at once. The first checks the digest (EBADMSG when the bytes are others)
+ * and writes what is left; nothing of it is visible, and only the second and free may follow. The second makes all of
+ * them durable and visible, waiting once for the disk; they are of one store. The caller frees the writers.
+ */
+CHECKED int store_writer_seal(struct store_writer *writer, struct err *err);
+CHECKED int store_writer_publish(struct store_writer *const *writers, size_t n, struct err *err);
+
+/* How many bytes were written; before it is sealed. */
+int64_t store_writer_bytes(const struct store_writer *writer);
 
 /* A new object has this name: who opens it gets that one, who has the old one keeps it. */
 void store_object_replaced_locked(struct store *store, const struct digest *digest) REQUIRES(&store->files);

@@ -60,9 +60,9 @@ struct store_place {
      * not free on the disk any more; some filesystems only promise. ENOSPC, ENOMEM. */
     int (*reserve)(const struct store_blob *blob, int64_t n, int64_t *ret_taken, struct err *err);
 
-    /* Makes it durable, as far as the place is, and visible; one that was there is replaced. Counts. */
-    int (*publish)(struct store *store, const struct store_ref *ref, struct store_blob *blob,
-                   const struct store_facts *times, struct err *err);
+    /* Makes what these writers have written durable, as far as the place is, and visible; what was there is replaced.
+     * Counts. After a failure some of them may be visible, each of them whole. */
+    int (*publish)(struct store *store, struct store_writer *const *writers, size_t n, struct err *err);
 
     /* A temporary that was not published is gone then. */
     void (*close)(struct store *store, struct store_blob *blob);

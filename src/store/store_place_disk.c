@@ -258,32 +258,87 @@ CHECKED static int rename_into(struct store *store, const struct store_ref *ref,
     return r;
 }
 
-/* Everything on the platter before it has its name, and the name before anybody is told. */
-CHECKED static int disk_publish(struct store *store, const struct store_ref *ref, struct store_blob *blob,
-                                const struct store_facts *times, struct err *err)
+/* The last touches before the sync. */
+CHECKED static int settle(const struct store_writer *writer, struct err *err)
 {
-    const struct timespec stamps[2] = { timespec_of(times->used_ns), timespec_of(times->came_ns) };
-    struct name name = name_of(ref);
+    const struct timespec stamps[2] = { timespec_of(writer->times.used_ns), timespec_of(writer->times.came_ns) };
+
+    give_rest_back(&writer->blob);
+    if (futimens(writer->blob.fd, stamps) < 0)
+        return err_sys(err, "set the times of the %s", store_object_noun(writer->ref.shelf));
+    return 0;
+}
+
+CHECKED static int publish_alone(struct store *store, struct store_writer *writer, struct err *err)
+{
+    struct name name = name_of(&writer->ref);
     cleanup_(closep) int outer_fd = -1;
     cleanup_(closep) int inner_fd = -1;
     int r;
 
-    give_rest_back(blob);
-    if (futimens(blob->fd, stamps) < 0 || fdatasync(blob->fd) < 0)
-        return err_sys(err, "sync the %s", store_object_noun(ref->shelf));
+    if (fdatasync(writer->blob.fd) < 0)
+        return err_sys(err, "sync the %s", store_object_noun(writer->ref.shelf));
     CRASH_POINT(COMMIT_SYNCED);
     name.s[SCAN_PREFIX] = '\0'; /* "ab", "cd" */
     name.s[2 * SCAN_PREFIX + 1] = '\0';
-    r = store_files_make_dir(shelf_fd(store, ref->shelf), name.s, &outer_fd, err);
+    r = store_files_make_dir(shelf_fd(store, writer->ref.shelf), name.s, &outer_fd, err);
     if (r == 0)
         r = store_files_make_dir(outer_fd, name.s + SCAN_PREFIX + 1, &inner_fd, err);
     if (r == 0)
-        r = rename_into(store, ref, blob, err);
+        r = rename_into(store, &writer->ref, &writer->blob, err);
     CRASH_POINT(COMMIT_RENAMED);
     if (r == 0 && fsync(inner_fd) < 0)
-        r = err_sys(err, "sync the directory of the %s", store_object_noun(ref->shelf));
+        r = err_sys(err, "sync the directory of the %s", store_object_noun(writer->ref.shelf));
+    return r;
+}
+
+/* The directories of a name, when they are missing. */
+CHECKED static int make_dirs(struct store *store, const struct store_ref *ref, struct err *err)
+{
+    struct name name = name_of(ref);
+
+    for (int level = 1; level <= SCAN_LEVELS; level++) {
+        char *slash = name.s + (ptrdiff_t)level * (SCAN_PREFIX + 1) - 1;
+
+        *slash = '\0';
+        if (mkdirat(shelf_fd(store, ref->shelf), name.s, 0700) < 0 && errno != EEXIST)
+            return err_sys(err, "make directory '%s'", name.s);
+        *slash = '/';
+    }
+    return 0;
+}
+
+/* Waits once for all of them. Errors of others on this filesystem count as ours: nobody could tell. */
+CHECKED static int sync_all(const struct store *store, struct err *err)
+{
+    return syncfs(store->cache_fd) < 0 ? err_sys(err, "sync the cache") : 0;
+}
+
+CHECKED static int publish_together(struct store *store, struct store_writer *const *writers, size_t n, struct err *err)
+{
+    int r = sync_all(store, err);
+
+    CRASH_POINT(COMMIT_SYNCED);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = make_dirs(store, &writers[i]->ref, err);
+        if (r == 0)
+            r = rename_into(store, &writers[i]->ref, &writers[i]->blob, err);
+        CRASH_POINT(COMMIT_RENAMED);
+    }
+    return r < 0 ? r : sync_all(store, err);
+}
+
+/* Everything on the platter before it has its name, and the name before anybody is told. */
+CHECKED static int disk_publish(struct store *store, struct store_writer *const *writers, size_t n, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = settle(writers[i], err);
     if (r == 0)
-        (void)store_place_disk_damaged(store, &ref->digest, true); /* there is a good one: of no use any more */
+        r = n == 1 ? publish_alone(store, writers[0], err) : publish_together(store, writers, n, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        (void)store_place_disk_damaged(store, &writers[i]->ref.digest, true); /* there is a good one: of no use now */
     return r;
 }
 

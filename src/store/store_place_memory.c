@@ -91,19 +91,19 @@ CHECKED static int memory_begin(struct store *store, const struct store_ref *ref
     return 0;
 }
 
-CHECKED static int memory_publish(struct store *store, const struct store_ref *ref, struct store_blob *blob,
-                                  const struct store_facts *times, struct err *err)
+CHECKED static int publish_one(struct store *store, const struct store_writer *writer, struct err *err)
 {
-    struct store_memory *memory = blob->memory;
+    const struct store_ref *ref = &writer->ref;
+    struct store_memory *memory = writer->blob.memory;
     uint8_t *fitting = realloc(memory->bytes, memory->n); /* never 0: there is a header */
     struct store_memory *before;
     bool added;
 
     if (fitting)
         memory->bytes = fitting;
-    memory->facts = (struct store_facts){
-        .bytes = (int64_t)memory->n, .came_ns = times->came_ns, .used_ns = times->used_ns, .number = (uintptr_t)memory
-    };
+    memory->facts = writer->times;
+    memory->facts.bytes = (int64_t)memory->n;
+    memory->facts.number = (uintptr_t)memory;
     lock_acquire(&store->files);
     before = find_locked(store, ref);
     added = map_add(&store->memory, &memory->entry, store_object_hash(&ref->digest));
@@ -116,6 +116,15 @@ CHECKED static int memory_publish(struct store *store, const struct store_ref *r
     }
     lock_release(&store->files);
     return added ? 0 : err_set(err, ENOMEM, "no memory for the table of samples");
+}
+
+CHECKED static int memory_publish(struct store *store, struct store_writer *const *writers, size_t n, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = publish_one(store, writers[i], err);
+    return r;
 }
 
 static void memory_close(struct store *store, struct store_blob *blob)

@@ -43,7 +43,7 @@ const char *const store_sql_texts[SQL_COUNT] = {
                              " ON CONFLICT (digest) DO UPDATE SET error = excluded.error",
     [SQL_SAMPLE_CLEAR_ERROR] =
         "UPDATE sample SET error = '', state = CASE WHEN state <> 2 THEN state WHEN size IS NULL THEN 3 ELSE 0 END"
-        " WHERE digest = ?1",
+        " WHERE digest = ?1 AND (error <> '' OR state = 2)", /* else nothing is written */
     [SQL_SAMPLE_LIST] = "SELECT digest FROM sample"
                         " WHERE digest > ?1 AND (state = 0 OR (state = 2 AND size IS NOT NULL))"
                         " ORDER BY digest LIMIT ?2",

@@ -15,6 +15,14 @@ static const struct store_kind_row *row_of(const struct store_writer *writer)
     return store_kind_row(writer->ref.kind);
 }
 
+static void drop_chunk(struct store_writer *writer)
+{
+    if (writer->chunk)
+        secret_wipe(writer->chunk, SEAL_CHUNK_BYTES);
+    freep(&writer->chunk);
+    writer->chunk = NULL;
+}
+
 int store_writer_begin(struct store *store, const struct digest *digest, struct store_writer **ret_writer,
                        struct err *err)
 {
@@ -33,6 +41,9 @@ int store_writer_begin_on(struct store *store, enum store_shelf shelf, const str
     writer->store = store;
     writer->ref = (struct store_ref){ .kind = store_kind_for(store, shelf), .shelf = shelf, .digest = *digest };
     writer->blob = STORE_BLOB_NONE;
+    writer->chunk = malloc(SEAL_CHUNK_BYTES);
+    if (!writer->chunk)
+        return err_set(err, ENOMEM, "no memory for a writer");
     key = writer->ref.kind == STORE_MEMORY ? store->memory_key : store->seal_key;
     r = store_seal_init(&writer->seal, key, digest, err);
     if (r == 0)
@@ -102,7 +113,7 @@ CHECKED static int add(struct store_writer *writer, const char *data, size_t n, 
     return r;
 }
 
-static int64_t plain_bytes(const struct store_writer *writer)
+int64_t store_writer_bytes(const struct store_writer *writer)
 {
     return writer->index * STORE_CHUNK_BYTES + (int64_t)writer->n;
 }
@@ -121,7 +132,7 @@ int store_writer_write(struct store_writer *writer, const void *data, size_t n, 
 
     if (r < 0)
         return r;
-    if ((int64_t)n > SEAL_PLAIN_MAX - plain_bytes(writer) || (int64_t)n < 0)
+    if ((int64_t)n > SEAL_PLAIN_MAX - store_writer_bytes(writer) || (int64_t)n < 0)
         r = err_set(&writer->failed, EFBIG, "the %s has more than %lld bytes", store_object_noun(writer->ref.shelf),
                     (long long)SEAL_PLAIN_MAX);
     if (r == 0 && writer->hash)
@@ -145,7 +156,7 @@ CHECKED static int check_digest(struct store_writer *writer, struct err *err)
 /* The last chunk, and what stands around all of them. */
 CHECKED static int complete(struct store_writer *writer, struct err *err)
 {
-    int64_t n = plain_bytes(writer);
+    int64_t n = store_writer_bytes(writer);
     int r = writer->hash ? check_digest(writer, err) : 0;
 
     if (r == 0 && writer->n > 0)
@@ -153,29 +164,45 @@ CHECKED static int complete(struct store_writer *writer, struct err *err)
     return r < 0 ? r : row_of(writer)->form->finish(writer, n, err);
 }
 
-CHECKED static int publish(struct store_writer *writer, struct err *err)
+int store_writer_seal(struct store_writer *writer, struct err *err)
 {
-    const struct store_place *place = row_of(writer)->place;
-    struct store_facts facts;
-    int r;
+    int r = check_usable(writer, err);
 
+    if (r == 0)
+        r = complete(writer, err);
+    CRASH_POINT(SEAL_FINISHED);
+    if (r < 0)
+        return r;
+    drop_chunk(writer);
     if (!writer->times.came_ns)
         writer->times.came_ns = writer->times.used_ns = store_files_now_ns();
-    r = place->publish(writer->store, &writer->ref, &writer->blob, &writer->times, err);
-    if (r == 0 && writer->ref.kind == STORE_PLAIN && place->facts(&writer->blob, &facts, NULL) == 0)
+    return 0;
+}
+
+/* What is plain and known by its digest need not be compared with it once more. */
+static void note_plain(const struct store_writer *writer)
+{
+    struct store_facts facts;
+
+    if (writer->ref.kind == STORE_PLAIN && row_of(writer)->place->facts(&writer->blob, &facts, NULL) == 0)
         store_form_plain_note(writer->store, &writer->ref.digest, &facts); /* else it is compared when it is opened */
+}
+
+int store_writer_publish(struct store_writer *const *writers, size_t n, struct err *err)
+{
+    int r = n > 0 ? row_of(writers[0])->place->publish(writers[0]->store, writers, n, err) : 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        note_plain(writers[i]);
     return r;
 }
 
 int store_writer_commit(struct store_writer *writer, struct err *err)
 {
     cleanup_(store_writer_freep) struct store_writer *owned = writer;
-    int r = check_usable(owned, err);
+    int r = store_writer_seal(owned, err);
 
-    if (r == 0)
-        r = complete(owned, err);
-    CRASH_POINT(SEAL_FINISHED);
-    return r < 0 ? r : publish(owned, err);
+    return r < 0 ? r : store_writer_publish(&owned, 1, err);
 }
 
 void store_writer_free(struct store_writer *writer)
@@ -188,6 +215,6 @@ void store_writer_free(struct store_writer *writer)
     digest_stream_free(writer->hash);
     store_seal_stream_done(&writer->stream);
     store_seal_done(&writer->seal);
-    secret_wipe(writer->chunk, sizeof writer->chunk);
+    drop_chunk(writer);
     free(writer);
 }

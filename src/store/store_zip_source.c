@@ -5,6 +5,7 @@
 #include "store/store_zip_source.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "util/secret.h"
@@ -16,7 +17,6 @@ int store_zip_source_new(struct store_object *object, struct store_zip_source **
     if (!source)
         return err_set(err, ENOMEM, "no memory to read an archive");
     source->object = object;
-    source->may_read_bytes = INT64_MAX;
     source->chunk_index = -1;
     zip_error_init(&source->error);
     *ret_source = source;
@@ -52,9 +52,8 @@ CHECKED static int check(struct store_zip_source *source, int64_t n, struct err 
 {
     if (source->cancel && __atomic_load_n(source->cancel, __ATOMIC_RELAXED))
         return err_set(err, ECANCELED, "cancelled");
-    if (n > source->may_read_bytes)
+    if (source->may_read_bytes && atomic_fetch_sub(source->may_read_bytes, n) < n)
         return err_set(err, EFBIG, "the archive makes its reader read more than it should have to");
-    source->may_read_bytes -= n;
     return 0;
 }
 

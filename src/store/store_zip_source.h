@@ -19,11 +19,11 @@
 
 struct store_zip_source {
     struct store_object *object;
-    const volatile bool *cancel; /* read atomically; NULL: never */
-    int64_t may_read_bytes;      /* by libzip, from now on; beyond it the source fails with EFBIG */
-    time_t mtime_s;              /* what libzip is told */
-    struct err failed;           /* the first failure; it sticks */
-    zip_error_t error;           /* the same for libzip */
+    const volatile bool *cancel;     /* read atomically; NULL: never */
+    _Atomic int64_t *may_read_bytes; /* by libzip, from now on; beyond it: EFBIG. Perhaps shared; NULL: any number */
+    time_t mtime_s;                  /* what libzip is told */
+    struct err failed;               /* the first failure; it sticks */
+    zip_error_t error;               /* the same for libzip */
     int64_t offset;
     int64_t chunk_index; /* of what is in `chunk`, -1 for nothing */
     size_t chunk_n;

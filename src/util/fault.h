@@ -59,7 +59,7 @@
     ROW(OPEN)    /* openat(2) */                                                                                       \
     ROW(READ)    /* pread(2) */                                                                                        \
     ROW(WRITE)   /* write(2), pwrite(2), ftruncate(2), fallocate(2); not to stderr */                                  \
-    ROW(SYNC)    /* fsync(2), fdatasync(2) */                                                                          \
+    ROW(SYNC)    /* fsync(2), fdatasync(2), syncfs(2) */                                                               \
     ROW(RENAME)  /* renameat(2), linkat(2) */                                                                          \
     ROW(REMOVE)  /* unlinkat(2) */                                                                                     \
     ROW(MAKE)    /* mkdir(2), mkdirat(2) */                                                                            \

@@ -103,6 +103,11 @@ WRAP(int, fdatasync, (int fd))
     return fault_fails(FAULT_SYNC, fd) ? -1 : __real_fdatasync(fd);
 }
 
+WRAP(int, syncfs, (int fd))
+{
+    return fault_fails(FAULT_SYNC, fd) ? -1 : __real_syncfs(fd);
+}
+
 WRAP(int, renameat, (int from_fd, const char *from, int to_fd, const char *to))
 {
     return fault_fails(FAULT_RENAME, to_fd) ? -1 : __real_renameat(from_fd, from, to_fd, to);

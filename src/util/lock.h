@@ -23,14 +23,15 @@ enum lock_rank {
     LOCK_API,         /* api: the token */
     LOCK_ENGINE,      /* engine: jobs and buckets */
     LOCK_ENGINE_INDEX,
-    LOCK_STORE_AUDIT, /* store: the end of audit.jsonl */
-    LOCK_STORE,       /* store: the database connection */
-    LOCK_STORE_ZIP,   /* store: one password zip */
-    LOCK_STORE_FILES, /* store: open objects */
-    LOCK_HTTP,        /* http: idle handles */
-    LOCK_FS_BUFFERS,  /* fs: reply buffers */
-    LOCK_HELPER,      /* helper: one question at a time */
-    LOCK_TOP,         /* top: the last look */
+    LOCK_STORE_AUDIT,  /* store: the end of audit.jsonl */
+    LOCK_STORE,        /* store: the database connection */
+    LOCK_STORE_ZIP,    /* store: one password zip */
+    LOCK_STORE_UNPACK, /* store: what is missing of an archive */
+    LOCK_STORE_FILES,  /* store: open objects */
+    LOCK_HTTP,         /* http: idle handles */
+    LOCK_FS_BUFFERS,   /* fs: reply buffers */
+    LOCK_HELPER,       /* helper: one question at a time */
+    LOCK_TOP,          /* top: the last look */
     LOCK_RANK_MAX = 63,
 };
 

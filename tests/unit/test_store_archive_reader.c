@@ -293,7 +293,10 @@ static void a_member_is_given_up_in_the_middle_for_the_sink_or_when_cancelled(vo
 {
     struct fixture *fixture = *state;
     bool cancel = false;
-    struct store_archive_reader_config config = { .password = password, .n_wanted = 1, .cancel = &cancel };
+    struct store_archive_budget budget;
+    struct store_archive_reader_config config = {
+        .password = password, .n_wanted = 1, .cancel = &cancel, .budget = &budget
+    };
     cleanup_(store_object_unrefp) struct store_object *archive = NULL;
     cleanup_(store_archive_reader_freep) struct store_archive_reader *reader = NULL;
     struct store_archive_sink failing = { .write = failing_sink };
@@ -304,6 +307,7 @@ static void a_member_is_given_up_in_the_middle_for_the_sink_or_when_cancelled(vo
 
     keep_buf(fixture, pack(&member, 1));
     assert_int_equal(store_archive_open(fixture->store, &request, &archive, &fixture->err), 0);
+    store_archive_budget_init(&budget, archive);
     assert_int_equal(store_archive_reader_open(archive, &config, &reader, &fixture->err), 0);
     assert_int_equal(store_archive_reader_count(reader), 1);
     assert_string_equal(store_archive_reader_name(reader, 0), "x");
@@ -324,7 +328,8 @@ static int counting_sink(void *closure, const void *data, size_t n, struct err *
 static void a_member_that_is_too_large_by_its_own_account_is_not_begun(void **state)
 {
     struct fixture *fixture = *state;
-    struct store_archive_reader_config config = { .password = password, .n_wanted = 1 };
+    struct store_archive_budget budget;
+    struct store_archive_reader_config config = { .password = password, .n_wanted = 1, .budget = &budget };
     cleanup_(store_object_unrefp) struct store_object *archive = NULL;
     cleanup_(store_archive_reader_freep) struct store_archive_reader *reader = NULL;
     size_t n = 0;
@@ -333,6 +338,7 @@ static void a_member_that_is_too_large_by_its_own_account_is_not_begun(void **st
 
     keep_buf(fixture, bomb(&contents[0], &contents[1], false));
     assert_int_equal(store_archive_open(fixture->store, &request, &archive, &fixture->err), 0);
+    store_archive_budget_init(&budget, archive);
     assert_int_equal(store_archive_reader_open(archive, &config, &reader, &fixture->err), 0);
     assert_int_equal(store_archive_reader_read(reader, 0, &sink, reasons, &fixture->err), STORE_ARCHIVE_REFUSED);
     assert_int_equal(n, 0);

@@ -1,4 +1,4 @@
-#include "engine/engine_parallel.h"
+#include "util/parallel.h"
 
 #include <pthread.h>
 
@@ -7,7 +7,7 @@ struct run {
     atomic_bool is_over;
     atomic_bool *stop;
     size_t n_items;
-    engine_parallel_task task;
+    parallel_task task;
     void *context;
 };
 
@@ -22,7 +22,7 @@ static void *work(void *argument)
     struct worker *worker = argument;
     struct run *run = worker->run;
 
-    while (!atomic_load(&run->is_over) && !atomic_load(run->stop)) {
+    while (!atomic_load(&run->is_over) && !(run->stop && atomic_load(run->stop))) {
         size_t item = atomic_fetch_add(&run->next, 1);
 
         if (item >= run->n_items)
@@ -33,14 +33,14 @@ static void *work(void *argument)
     return NULL;
 }
 
-void engine_parallel_run(size_t n_threads, size_t n_items, atomic_bool *stop, engine_parallel_task task, void *context)
+void parallel_run(size_t n_threads, size_t n_items, atomic_bool *stop, parallel_task task, void *context)
 {
     struct run run = { .stop = stop, .n_items = n_items, .task = task, .context = context };
-    struct worker workers[ENGINE_THREADS_MAX];
+    struct worker workers[PARALLEL_THREADS_MAX];
     size_t n = 0;
 
-    if (n_threads > ENGINE_THREADS_MAX)
-        n_threads = ENGINE_THREADS_MAX;
+    if (n_threads > PARALLEL_THREADS_MAX)
+        n_threads = PARALLEL_THREADS_MAX;
     workers[0] = (struct worker){ .run = &run };
     for (n = 1; n < n_threads && n < n_items; n++) {
         workers[n] = (struct worker){ .run = &run, .number = n };

@@ -1,6 +1,6 @@
 #include "test_engine_fixture.h"
 
-#include "engine/engine_parallel.h"
+#include "util/parallel.h"
 
 enum { ITEMS = 5000, THREADS = 8 };
 
@@ -24,7 +24,7 @@ static void every_item_is_done_once(void **unused)
     static struct bench bench = { .last = ITEMS };
 
     (void)unused;
-    engine_parallel_run(THREADS, ITEMS, &bench.stop, task, &bench);
+    parallel_run(THREADS, ITEMS, &bench.stop, task, &bench);
     for (size_t i = 0; i < ITEMS; i++)
         assert_int_equal(atomic_load(&bench.n_done[i]), 1);
 }
@@ -35,7 +35,7 @@ static void what_was_done_before_an_end_is_a_prefix(void **unused)
     size_t n = 0;
 
     (void)unused;
-    engine_parallel_run(THREADS, ITEMS, &bench.stop, task, &bench);
+    parallel_run(THREADS, ITEMS, &bench.stop, task, &bench);
     while (n < ITEMS && atomic_load(&bench.n_done[n]) == 1)
         n++;
     assert_true(n > 700);
@@ -48,7 +48,7 @@ static void a_task_can_end_the_run(void **unused)
     static struct bench bench = { .last = 700 };
 
     (void)unused;
-    engine_parallel_run(1, ITEMS, &bench.stop, task, &bench);
+    parallel_run(1, ITEMS, &bench.stop, task, &bench);
     assert_int_equal(atomic_load(&bench.n_done[700]), 1);
     assert_int_equal(atomic_load(&bench.n_done[701]), 0);
 }
@@ -58,7 +58,7 @@ static void nothing_is_done_after_a_stop(void **unused)
     static struct bench bench = { .last = ITEMS, .stop = true };
 
     (void)unused;
-    engine_parallel_run(THREADS, ITEMS, &bench.stop, task, &bench);
+    parallel_run(THREADS, ITEMS, &bench.stop, task, &bench);
     assert_int_equal(atomic_load(&bench.n_done[0]), 0);
 }
 
@@ -67,9 +67,9 @@ static void no_items_and_one_thread_are_fine(void **unused)
     static struct bench bench = { .last = ITEMS };
 
     (void)unused;
-    engine_parallel_run(1, 0, &bench.stop, task, &bench);
+    parallel_run(1, 0, &bench.stop, task, &bench);
     assert_int_equal(atomic_load(&bench.n_done[0]), 0);
-    engine_parallel_run(1, 1, &bench.stop, task, &bench);
+    parallel_run(1, 1, &bench.stop, task, &bench);
     assert_int_equal(atomic_load(&bench.n_done[0]), 1);
 }
 
