@@ -24,20 +24,15 @@ static const char schema_1[] =
 
 static const char schema_2[] = "ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;";
 
-/* A map in one piece of up to a megabyte had to be read whole for each sample and search. Key of a piece: id of the
- * map, times GRAM_PIECES_MAX, and its number. */
+/* Maps of grams in pieces, and other grams: every file is read again. Key of a piece: id of the map, times
+ * GRAM_PIECES_MAX, and its number. */
 static const char schema_3[] =
-    "ALTER TABLE gram RENAME TO gram_2;"
+    "DELETE FROM file; DROP TABLE gram;"
     "CREATE TABLE gram(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, n INTEGER NOT NULL);"
     "CREATE TABLE gram_piece(key INTEGER PRIMARY KEY, bits BLOB NOT NULL);"
     "CREATE TRIGGER gram_gone AFTER DELETE ON gram BEGIN"
-    " DELETE FROM gram_piece WHERE key >= old.id * 16384 AND key < (old.id + 1) * 16384; END;"
-    "INSERT INTO gram(sha256, n) SELECT sha256, length(bits) FROM gram_2;"
-    "WITH RECURSIVE piece(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM piece WHERE number < 16383)"
-    " INSERT INTO gram_piece(key, bits) SELECT g.id * 16384 + number, substr(o.bits, number * 512 + 1, 512)"
-    " FROM gram g CROSS JOIN gram_2 o ON o.sha256 = g.sha256 CROSS JOIN piece WHERE number * 512 < g.n;"
-    "DROP TABLE gram_2;";
-static_assert(GRAM_PIECES_MAX == 16384 && GRAM_PIECE == 512, "schema_3 has these numbers");
+    " DELETE FROM gram_piece WHERE key >= old.id * 16384 AND key < (old.id + 1) * 16384; END;";
+static_assert(GRAM_PIECES_MAX == 16384, "schema_3 has this number");
 
 /* A row per version of the schema: what leads to it from the one before. Version n is row n - 1. */
 static const char *const migrations[] = { schema_1, schema_2, schema_3 };

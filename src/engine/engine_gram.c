@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <string.h>
 
-enum { GRAM_BITS_PER_BYTE = 8 }; /* of the file, before folding */
+enum { GRAM_BITS_PER_BYTE = 16 }; /* of the file, before folding */
 
-static uint32_t mix(uint32_t gram)
+/* A multiplicative hash has its best bits above. */
+static uint32_t mix(uint64_t gram)
 {
-    gram *= 2654435761U;
-    return gram ^ gram >> 15;
+    return (uint32_t)(gram * 0x9e3779b97f4a7c15U >> 32);
+}
+
+static uint32_t mix_short(uint64_t last)
+{
+    return mix(last << 32 >> 32);
 }
 
 int engine_gram_init(struct engine_gram *gram, uint64_t size_bytes, struct err *err)
@@ -23,19 +28,22 @@ int engine_gram_init(struct engine_gram *gram, uint64_t size_bytes, struct err *
     return 0;
 }
 
+static void set_bit(uint8_t *bits, uint32_t bit)
+{
+    bits[bit / 8] = (uint8_t)(bits[bit / 8] | 1U << bit % 8);
+}
+
 void engine_gram_add(struct engine_gram *gram, const uint8_t *data, size_t n)
 {
     uint32_t mask = (uint32_t)(gram->n * 8 - 1);
-    uint32_t last = gram->last;
-    uint8_t *bits = gram->bits;
+    uint64_t last = gram->last;
 
     for (size_t i = 0; i < n; i++) {
         last = last << 8 | data[i];
-        if (gram->n_seen + i + 1 >= GRAM_BYTES) {
-            uint32_t bit = mix(last) & mask;
-
-            bits[bit / 8] = (uint8_t)(bits[bit / 8] | 1U << bit % 8);
-        }
+        if (gram->n_seen + i + 1 >= GRAM_BYTES)
+            set_bit(gram->bits, mix_short(last) & mask);
+        if (gram->n_seen + i + 1 >= GRAM_LONG)
+            set_bit(gram->bits, mix(last) & mask);
     }
     gram->last = last;
     gram->n_seen += n;
@@ -84,7 +92,8 @@ void engine_gram_done(struct engine_gram *gram)
 bool engine_gram_may_contain(const struct engine_gram_map *map, const uint8_t *pattern, size_t n_pattern)
 {
     uint32_t mask = (uint32_t)(map->n * 8 - 1);
-    uint32_t last = 0;
+    size_t n_gram = n_pattern < GRAM_LONG ? GRAM_BYTES : GRAM_LONG;
+    uint64_t last = 0;
 
     if (map->n < GRAM_MAP_MIN || map->n > GRAM_MAP_MAX || (map->n & (map->n - 1)) != 0)
         return true;
@@ -93,9 +102,9 @@ bool engine_gram_may_contain(const struct engine_gram_map *map, const uint8_t *p
         uint32_t bit;
 
         last = last << 8 | pattern[i];
-        if (i + 1 < GRAM_BYTES)
+        if (i + 1 < n_gram)
             continue;
-        bit = mix(last) & mask;
+        bit = (n_gram == GRAM_LONG ? mix(last) : mix_short(last)) & mask;
         piece = map->piece(map->closure, bit / 8 / GRAM_PIECE);
         if (piece && !(piece[bit / 8 % GRAM_PIECE] & 1U << bit % 8))
             return false;

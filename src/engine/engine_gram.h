@@ -1,8 +1,10 @@
 /*
- * engine_gram -- which sequences of four bytes a file contains, as a small bit map that never says no wrongly.
+ * engine_gram -- which sequences of four and of eight bytes a file contains, as a bit map that never says no wrongly.
  *
- * Every run of four bytes sets one bit. The map is halved (upper half folded onto the lower) while it stays sparse, so
- * that its size follows the number of different grams, not the size of the file.
+ * Every run of four bytes sets one bit, and every run of eight. A pattern of eight bytes or more is looked for by its
+ * runs of eight: a large program has nearly every four letters of any word somewhere. The map is halved (upper half
+ * folded onto the lower) while it stays sparse, so that its size follows the number of different grams, not the size of
+ * the file.
  *
  * Units      bytes; a finished map is 8 bytes or more, a power of two.
  * Threads    one at a time.
@@ -17,7 +19,8 @@
 #include "util/err.h"
 
 enum {
-    GRAM_BYTES = 4,                 /* length of a gram, and so the shortest pattern */
+    GRAM_BYTES = 4,                 /* length of a short gram, and so the shortest pattern */
+    GRAM_LONG = 8,                  /* of a long one */
     GRAM_MAP_MIN = 8,               /* bytes */
     GRAM_MAP_MAX = 8 * 1024 * 1024, /* bytes; a smaller one is full at files of 30 MiB, and excludes nothing */
     GRAM_FILL_MAX_PERCENT = 30,     /* a map is not folded beyond this */
@@ -28,7 +31,7 @@ enum {
 struct engine_gram {
     uint8_t *bits;
     size_t n;        /* bytes of the map */
-    uint32_t last;   /* the last four bytes */
+    uint64_t last;   /* the last eight bytes */
     uint64_t n_seen; /* bytes so far */
 };
 
