@@ -27,7 +27,7 @@ static int open_user_file(struct tree *tree, struct handle *handle, int flags, s
     if (r < 0)
         return r;
     lock_acquire(&tree->lock);
-    spool = spool_find_locked(tree, subject->dir, subject->text);
+    spool = spool_shown_locked(tree, subject->dir, subject->text);
     is_gone = spool && spool->is_gone && !(flags & O_CREAT);
     lock_release(&tree->lock);
     if (is_gone || (!spool && r == TREE_ABSENT))
@@ -70,7 +70,7 @@ static int attr_user_file(struct tree *tree, const struct subject *subject, bool
     (void)is_lookup; /* always at hand */
     (void)need;
     lock_acquire(&tree->lock);
-    spool = spool_find_locked(tree, subject->dir, subject->text);
+    spool = spool_shown_locked(tree, subject->dir, subject->text);
     if (spool) {
         is_gone = spool->is_gone;
         attr->size = (int64_t)spool->text.n;

@@ -269,6 +269,9 @@ bool view_is_over(const struct view *view);
 
 /* ---- tree_spool.c ---- */
 struct spool *spool_find_locked(struct tree *tree, enum store_dir dir, const char *name) REQUIRES(&tree->lock);
+
+/* The one whose text the name has now, or which says that it has none; NULL: ask the disk. */
+struct spool *spool_shown_locked(struct tree *tree, enum store_dir dir, const char *name) REQUIRES(&tree->lock);
 CHECKED int spool_new_locked(struct tree *tree, enum store_dir dir, const char *name, struct spool **ret_spool,
                              struct err *err) REQUIRES(&tree->lock);
 void spool_unlink_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->lock);

@@ -52,7 +52,7 @@ static int current_text(struct tree *tree, enum store_dir dir, const char *name,
     bool is_gone = false;
 
     lock_acquire(&tree->lock);
-    spool = spool_find_locked(tree, dir, name);
+    spool = spool_shown_locked(tree, dir, name);
     if (spool) {
         is_gone = spool->is_gone;
         is_here = !is_gone;

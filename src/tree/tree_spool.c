@@ -67,6 +67,20 @@ static bool is_on_disk(const struct spool *spool)
     return false;
 }
 
+/* What is open and has not been changed since it was committed shows nothing: another mount of the profile may have
+ * written since, and readers that come one after the other would keep the old text for ever. */
+static bool is_shown(const struct spool *spool)
+{
+    return spool->is_gone || spool->is_dirty || !is_on_disk(spool);
+}
+
+struct spool *spool_shown_locked(struct tree *tree, enum store_dir dir, const char *name)
+{
+    struct spool *spool = spool_find_locked(tree, dir, name);
+
+    return spool && is_shown(spool) ? spool : NULL;
+}
+
 void spool_drop_locked(struct tree *tree, struct spool *spool)
 {
     if (spool->n_open > 0)
@@ -79,22 +93,28 @@ void spool_drop_locked(struct tree *tree, struct spool *spool)
     free(spool);
 }
 
-/* The spool to write into: the one there is, or a new one with the text that is on disk. */
+static void take_over(struct spool *spool, const struct buf *disk, int64_t changed_s)
+{
+    buf_clear(&spool->text);
+    buf_append(&spool->text, buf_text(disk), disk->n);
+    spool->mtime_s = changed_s;
+}
+
+/* The spool to write into: the one there is, or a new one; with the text that is on disk unless it has a newer one. */
 int spool_take(struct tree *tree, enum store_dir dir, const char *name, const struct buf *disk, int64_t changed_s,
                bool truncate, struct spool **ret_spool, struct err *err)
 {
     struct spool *spool;
+    bool is_newer;
     int r = 0;
 
     lock_acquire(&tree->lock);
     spool = spool_find_locked(tree, dir, name);
-    if (!spool) {
+    is_newer = spool && is_shown(spool);
+    if (!spool)
         r = spool_new_locked(tree, dir, name, &spool, err);
-        if (r == 0 && !truncate && disk) {
-            buf_append(&spool->text, buf_text(disk), disk->n);
-            spool->mtime_s = changed_s;
-        }
-    }
+    if (r == 0 && !is_newer && !truncate && disk)
+        take_over(spool, disk, changed_s);
     if (r == 0) {
         if (truncate || spool->is_gone) {
             buf_clear(&spool->text);

@@ -62,6 +62,33 @@ def a_reader_of_a_rule_that_is_being_written_does_not_disturb(bench: Bench) -> N
 
 
 @claim
+def a_rule_that_is_open_here_shows_what_was_written_there(bench: Bench) -> None:
+    """Two mounts of one profile. Who has it open, to read or to write, keeps no old text alive for those who come."""
+    first = 'rule shared { condition: filesize == 1 }\n'
+    bench.job("shared", first)
+    other = bench.directory / "other"
+    other.mkdir()
+    program = bench.start_mount(other)
+    here, there = bench.root / "hunts/shared.yar", other / "hunts/shared.yar"
+    with here.open("r+") as writer:
+        same(writer.read(), first)
+        for number in range(2, 5):
+            text = first.replace("== 1", f"== {number}")
+            (bench.inbox / "shared.yar").write_text(text)
+            bench.run(f"cp {bench.inbox}/shared.yar {there}")
+            with here.open() as reader:
+                same((reader.read(), os.stat(here).st_size), (text, len(text)), "while it is open")
+                same(here.read_text(), text, "while it is read")
+        bench.run(f"echo '// and more' >> {here}")
+        same(there.read_text(), text + "// and more\n", "added to what is there now")
+    same(here.read_text(), text + "// and more\n")
+    bench.run(f"mv hunts/shared.yar hunts/moved.yar && cmp hunts/moved.yar {other}/hunts/moved.yar")
+    same(bench.proxy.paid(), ["hunt"], "all of it is drafts")
+    bench.run(f"fusermount3 -u {other}", cwd=bench.directory)
+    program.wait()
+
+
+@claim
 def a_rate_limited_hunt_is_sent_once(bench: Bench) -> None:
     bench.proxy.fail("hunt", rate_limited(-30), times=3)
     bench.submit("wiper", ELF_FILES)
