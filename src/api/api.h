@@ -59,6 +59,9 @@ DEFINE_CLEANUP(struct api *, api_free)
 /* Makes all running and future calls fail with ECANCELED, at once. */
 void api_cancel(struct api *api);
 
+/* True while every call is refused at once with ENETUNREACH, since nobody has answered for a while. */
+bool api_is_resting(struct api *api);
+
 /* Fetches a token if there is none that is valid: credentials and cloud are then known to be right. */
 CHECKED int api_login(struct api *api, struct err *err);
 

@@ -64,3 +64,8 @@ void api_cancel(struct api *api)
 {
     http_cancel(api->http);
 }
+
+bool api_is_resting(struct api *api)
+{
+    return http_is_resting(api->http);
+}

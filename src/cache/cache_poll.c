@@ -226,7 +226,8 @@ static int64_t ask_due(struct cache *cache)
 {
     int64_t sleep_ms = POLL_LIST_MS;
 
-    if (cache->config.is_offline)
+    if (cache->config.is_offline ||
+        api_is_resting(cache->api)) /* nobody would be asked: no request has to wait longer */
         return sleep_ms;
     for (size_t i = 0; i < cache->n_polls && !atomic_load(&cache->cancelled); i++) {
         struct poll *poll = &cache->polls[i];

@@ -79,6 +79,9 @@ DEFINE_CLEANUP(struct http_client *, http_client_free)
 void http_cancel(struct http_client *client);
 void http_resume(struct http_client *client);
 
+/* True while every exchange is refused at once with ENETUNREACH: offline, or after several without any answer. */
+bool http_is_resting(struct http_client *client);
+
 /* Where bytes go: 0, or a negative errno with err filled, which ends the exchange. Called on the caller's thread. */
 typedef int http_sink(void *closure, const void *data, size_t n, struct err *err);
 

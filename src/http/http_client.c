@@ -152,6 +152,11 @@ void http_resume(struct http_client *client)
     atomic_store(&client->canceled, false);
 }
 
+bool http_is_resting(struct http_client *client)
+{
+    return http_limit_is_open(&client->limit);
+}
+
 /* What comes in ---------------------------------------------------------------------------------------------------- */
 
 /* Copies the value when `line` is the header `name` and none of that name came before. */
