@@ -74,6 +74,22 @@ def hunts_accept_readable_names_only(bench: Bench) -> None:
 
 
 @claim
+def what_is_there_is_eexist_and_what_cannot_be_made_is_erofs(bench: Bench) -> None:
+    """As in every directory; any hash and any id is there until the service says otherwise."""
+    hunt = bench.job("wiper", RULE)
+    [reqid] = os.listdir(bench.root / "requests")
+    bench.sample("pe32").read_bytes()
+    there = [bench.root / "requests" / reqid, bench.sample("pe32"), bench.sample("pe64"), bench.root / "samples" / ("0" * 64),
+             bench.root / "status", bench.root / "hunts", hunt, hunt / "status"]
+    absent = [bench.root / "requests" / "new", bench.root / "samples" / "new", bench.root / "new"]
+    for paths, wanted in ((there, "EEXIST"), (absent, "EROFS")):
+        for path in paths:
+            same({errno_of(make, path) for make in (os.mkdir, os.mknod, lambda path: os.symlink("x", path),
+                  lambda path: os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))}, {wanted}, str(path))
+    same(bench.proxy.paid(), ["hunt", bench.zoo["pe32"].sha256])
+
+
+@claim
 def dot_dot_and_links_count_as_everywhere(bench: Bench) -> None:
     bench.job("wiper", RULE)
     same(os.stat(bench.root / "hunts/wiper/samples/../..").st_ino, os.stat(bench.root / "hunts").st_ino)
