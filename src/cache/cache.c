@@ -54,6 +54,7 @@ void cache_cancel(struct cache *cache)
         return;
     __atomic_store_n(&cache->stop_waiting, true, __ATOMIC_SEQ_CST); /* store_digest_lock() reads it so */
     api_cancel(cache->api);
+    store_hurry(cache->store);
     cache_changed(cache);
 }
 

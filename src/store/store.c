@@ -164,6 +164,17 @@ int store_new(const struct store_config *config, struct store **ret_store, struc
     return store_open(config, false, ret_store, err);
 }
 
+void store_hurry(struct store *store)
+{
+    store_db_hurry(&store->db, STORE_HURRY_MS);
+    __atomic_store_n(&store->is_hurried, true, __ATOMIC_SEQ_CST);
+}
+
+bool store_is_hurried(const struct store *store)
+{
+    return __atomic_load_n(&store->is_hurried, __ATOMIC_RELAXED);
+}
+
 void store_free(struct store *store)
 {
     if (!store)

@@ -58,6 +58,12 @@ CHECKED int store_new(const struct store_config *config, struct store **ret_stor
 /* Other limits from now on: cache_bytes and memory_bytes of struct store_config. What is too much goes when the next
  * object comes. */
 void store_limit(struct store *store, int64_t cache_bytes, int64_t memory_bytes);
+
+/* The process is about to end, and nobody may wait long any more: what other processes have is waited for
+ * STORE_HURRY_MS in all (then EAGAIN, or ECANCELED before anything was begun), and work that is long by itself is given
+ * up (ECANCELED). */
+enum { STORE_HURRY_MS = 500 };
+void store_hurry(struct store *store);
 void store_free(struct store *store);
 DEFINE_CLEANUP(struct store *, store_free)
 

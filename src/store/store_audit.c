@@ -256,7 +256,7 @@ static int lock_file(struct store *store, struct err *err)
     bool is_stuck = store->audit_stuck_ms && clock_mono_ms() - store->audit_stuck_ms < AUDIT_STUCK_MS;
     int r = store_files_lock(store->audit_fd, STORE_FILES_TRY, err);
 
-    for (int i = 1; !is_stuck && r == STORE_BUSY && i < AUDIT_LOCK_TRIES; i++) {
+    for (int i = 1; !is_stuck && r == STORE_BUSY && !store_is_hurried(store) && i < AUDIT_LOCK_TRIES; i++) {
         (void)nanosleep(&step, NULL); /* a signal only shortens the step */
         r = store_files_lock(store->audit_fd, STORE_FILES_TRY, err);
     }

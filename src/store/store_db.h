@@ -16,6 +16,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@
 #include "util/lock.h"
 
 enum { STORE_ROW = 1, STORE_DB_BUSY_MS = 5000 };
+enum { STORE_DB_STEP_MS = 20, STORE_DB_SHORT_STEPS = 10 }; /* of a wait for another process; the first are shorter */
 
 /* Every statement; the texts are in store_sql.c. */
 enum store_sql {
@@ -121,10 +123,15 @@ struct store_db {
     sqlite3_stmt *statements[SQL_COUNT];
     int64_t version;      /* grows, see store_version() */
     int64_t data_version; /* SQLite's, as last seen */
+    atomic_bool is_hurried;
+    atomic_int steps_left; /* of all waits together, once it is hurried */
 };
 
 /* Opens or makes the file (0600), migrates it and prepares every statement. `db` was all zeros. */
 CHECKED int store_db_open(struct store_db *db, int dir_fd, const char *path, struct err *err);
+
+/* From now on other processes are waited for `wait_ms` in all. From any thread, without the lock. */
+void store_db_hurry(struct store_db *db, int wait_ms);
 
 /* Accepts a half-open one. */
 void store_db_close(struct store_db *db);

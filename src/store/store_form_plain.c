@@ -55,6 +55,8 @@ CHECKED static int hash_all(const struct store_object *object, struct digest *re
 
     do {
         n = 0;
+        if (r == 0 && store_is_hurried(object->store))
+            r = err_set(err, ECANCELED, "the mount is ending");
         if (r == 0)
             r = place_of(object)->read(&object->blob, piece, sizeof piece, offset, &n, err);
         if (r == 0)

@@ -49,6 +49,7 @@ struct store {
     const struct secret *seal_key;       /* the one of them that seals what is new there */
     struct secret *memory_key;           /* of objects in memory; nobody else ever has it */
     EVP_CIPHER *cipher;                  /* AES-256-GCM, looked up once */
+    volatile bool is_hurried;            /* read and written atomically; see store_hurry() */
     struct store_db db;
     int audit_fd;                                    /* audit.jsonl, for appending; -1 until open */
     struct lock audit;                               /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
@@ -70,6 +71,8 @@ struct store {
 
     int64_t zip_overheads[STORE_ZIP_METHODS]; /* by method; 0 before it is measured; atomic */
 };
+
+bool store_is_hurried(const struct store *store);
 
 /* An object that is open. */
 struct store_object {

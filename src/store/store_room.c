@@ -270,11 +270,16 @@ CHECKED static int evict(struct store *store, int64_t missing, int64_t beyond_li
 CHECKED static int lock_eviction(const struct store *store, int *ret_fd, struct err *err)
 {
     cleanup_(closep) int fd = openat(store->cache_fd, STORE_IN_USE_NAME, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    const struct timespec step = { .tv_nsec = (long)STORE_LOCK_STEP_MS * NS_PER_MS };
     int r;
 
     if (fd < 0)
         return err_sys(err, "open the lock of the cache");
-    r = store_files_lock_part(fd, STORE_FILES_SECOND, false, STORE_FILES_WAIT, err);
+    while ((r = store_files_lock_part(fd, STORE_FILES_SECOND, false, STORE_FILES_TRY, err)) == STORE_BUSY) {
+        if (store_is_hurried(store))
+            return err_set(err, ECANCELED, "the mount is ending");
+        (void)nanosleep(&step, NULL); /* a signal only shortens the step */
+    }
     if (r == 0)
         *ret_fd = steal_fd(&fd);
     return r;

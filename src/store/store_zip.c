@@ -168,6 +168,7 @@ CHECKED static int pack_sample(struct store_zip *zip, const struct store_zip_con
         r = store_zip_source_new(object, &sample, err);
     if (r != 0)
         return r;
+    sample->cancel = &zip->store->is_hurried;
     sample->mtime_s = (time_t)(mtime_s < ZIP_TIME_MIN_S   ? ZIP_TIME_MIN_S
                                : mtime_s > ZIP_TIME_MAX_S ? ZIP_TIME_MAX_S
                                                           : mtime_s);

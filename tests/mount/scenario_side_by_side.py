@@ -1,12 +1,21 @@
 """Many programs at the same time, and none of them pays twice or sees half of anything."""
 
+from __future__ import annotations
+
+import fcntl
 import os
 import signal
+import sqlite3
+import struct
+import subprocess
+from contextlib import closing
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import (ELF_FILES, EVERYTHING, JOB_MAX_S, RUN_MAX_S, STOP_MAX_S, Bench, claim, main, same, until)
+from harness import (ELF_FILES, EVERYTHING, JOB_MAX_S, RUN_MAX_S, STOP_MAX_S, Bench, claim, main, mount_flags, same, until)
 from proxy import Stall, delay, rate_limited
 
+END_MAX_S = 2  # what is promised
+F_OFD_SETLK = 37  # the module knows it from Python 3.9 on, but not on every build
 
 @claim
 def the_same_text_at_the_same_time_is_one_hunt(bench: Bench) -> None:
@@ -135,6 +144,68 @@ def tokens_of_a_short_life_are_renewed(bench: Bench) -> None:
     bench.job("all", EVERYTHING)
     bench.run("cd hunts/all/samples && sha256sum -c --quiet ../SHA256SUMS")
     same(len(bench.proxy.paid()), 1 + len(bench.zoo.costly))
+
+
+# ---- a process of the same profile that has something and does not go on ----
+
+
+def ends_in_time(bench: Bench, waiting: list[subprocess.Popen]) -> None:
+    """Everything that waits is answered, and the mount ends by itself within what is promised."""
+    bench.program.process.send_signal(signal.SIGTERM)
+    same(bench.program.wait(END_MAX_S), 0, "exit status")
+    bench.program = None
+    same(mount_flags(bench.root), None, "what is mounted")
+    for one in waiting:
+        one.communicate(timeout=STOP_MAX_S)
+        assert one.returncode, "it cannot have succeeded"
+
+
+def stuck(bench: Bench, *arguments: str) -> subprocess.Popen | None:
+    """The tool, when it does not end at once."""
+    process = bench.start(*arguments)
+    try:
+        process.communicate(timeout=0.3)
+    except subprocess.TimeoutExpired:
+        return process
+    return None
+
+
+@claim(trouble="level=err .*database is locked")
+def who_has_the_state_keeps_no_mount_from_ending(bench: Bench) -> None:
+    os.stat(bench.sample("pdf"))
+    with closing(sqlite3.connect(next(bench.state.glob("*/state.db")), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [bench.start("cat", bench.sample(name)) for name in ("pe32", "pe64", "text", "pdf")]
+        waiting.append(bench.start("cp", bench.zoo["text"].path, "hunts/text.yar"))
+        waiting.append(until(lambda: stuck(bench, "cat", "budget"), RUN_MAX_S, "somebody waits for the state"))
+        ends_in_time(bench, waiting)
+        other.execute("ROLLBACK")
+    bench.mount()
+    for name in ("pe32", "pdf"):
+        same(bench.sample(name).read_bytes() == bench.zoo[name].content, True, name)
+    same(len(bench.proxy.paid()), 2)
+
+
+@claim(options=["cache_size=1M"])
+def who_evicts_and_is_stopped_keeps_no_mount_from_ending(bench: Bench) -> None:
+    names = ("pe32", "pe64", "text")
+    for name in names:
+        os.stat(bench.sample(name))
+    with next(bench.cache.glob("*/in-use")).open("r+b") as other:
+        second_part = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 1, 1, 0)  # struct flock
+        fcntl.fcntl(other, F_OFD_SETLK, second_part)
+        waiting = [bench.start("cat", bench.sample(name)) for name in names]
+        until(lambda: all(is_parked(bench, name) for name in names), RUN_MAX_S, "all wait for room")
+        ends_in_time(bench, waiting)
+    bench.mount()
+    for name in names:
+        same(bench.sample(name).read_bytes() == bench.zoo[name].content, True, name)
+    same(len(bench.proxy.paid()), len(names))
+
+
+def is_parked(bench: Bench, name: str) -> bool:
+    """A download has the lock of its digest while it waits for room."""
+    return any(bench.zoo[name].sha256 == path.name for path in bench.state.glob("*/locks/*"))
 
 
 if __name__ == "__main__":

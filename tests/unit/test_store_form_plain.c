@@ -97,6 +97,23 @@ static void what_was_not_compared_yet_is_told_apart(void **state)
     assert_false(store_object_is_checked(fixture->store, &digest));
 }
 
+/* It may have gigabytes. What was given up is no damage. */
+static void comparing_is_given_up_when_the_process_is_about_to_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest;
+    cleanup_(freep) uint8_t *truth = fixture_bytes(SIZE, 1, &digest);
+
+    go_plain(fixture);
+    fixture_store(fixture, &digest, truth, SIZE);
+    fixture_reopen(fixture);
+    store_hurry(fixture->store);
+    assert_int_equal(try_all(fixture, &digest, truth, SIZE), ECANCELED);
+    assert_false(store_object_is_damaged(fixture->store, &digest));
+    fixture_reopen(fixture);
+    assert_int_equal(try_all(fixture, &digest, truth, SIZE), 0);
+}
+
 static void every_size_reads_back_after_a_restart(void **state)
 {
     static const size_t sizes[] = { 0, 1, 131071, 131072, 131073, MIB + 7 };
@@ -268,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(the_file_has_the_bytes_as_they_are_for_its_owner_alone),
         STORE_TEST(what_was_not_compared_yet_is_told_apart),
+        STORE_TEST(comparing_is_given_up_when_the_process_is_about_to_end),
         STORE_TEST(every_size_reads_back_after_a_restart),
         STORE_TEST(a_flipped_byte_is_found_after_a_restart),
         STORE_TEST(a_flipped_byte_is_found_by_who_stored_it),
