@@ -21,7 +21,7 @@ enum {
     LOCAL_SECRET_BYTES = 20, /* 40 */
 };
 
-/* A quota that nobody reaches: the samples are the user's own. */
+/* A quota that nobody reaches: the samples are the user's own. It is shown as none (BUDGET_MAX in budget.h). */
 #define LOCAL_LIMIT "1000000000"
 
 int local_profile(const char *dir, char *ret_name, size_t room, struct err *err)

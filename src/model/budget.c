@@ -91,3 +91,9 @@ void budget_print(struct buf *buf, int64_t left)
     else
         buf_printf(buf, "%lld", (long long)left);
 }
+
+void budget_print_quota(struct buf *buf, int64_t count, int64_t limit)
+{
+    buf_printf(buf, "%lld/", (long long)count);
+    budget_print(buf, limit >= BUDGET_MAX ? BUDGET_UNLIMITED : limit);
+}

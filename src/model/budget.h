@@ -43,3 +43,6 @@ CHECKED int budget_parse(const char *text, struct budget *budget, struct err *er
 
 /* A number, or "unlimited". */
 void budget_print(struct buf *buf, int64_t left);
+
+/* Of a month: "28/50". The service has no word for a quota without a limit; BUDGET_MAX and more is "1/unlimited". */
+void budget_print_quota(struct buf *buf, int64_t count, int64_t limit);

@@ -83,6 +83,19 @@ static void take_budget(struct top_facts *facts, const char *text)
     }
 }
 
+/* "28/50", "1/unlimited" */
+static bool take_quota(const char *text, int64_t *ret_used, int64_t *ret_limit)
+{
+    const char *slash = strchr(text, '/');
+
+    if (!slash || !number_at(text, ret_used))
+        return false;
+    if (strncmp(slash + 1, "unlimited", strlen("unlimited")) != 0)
+        return number_at(slash + 1, ret_limit);
+    *ret_limit = TOP_UNLIMITED;
+    return true;
+}
+
 /* "downloads 28/50 hunts 83/100 until 2026-12-01" */
 static void take_month(struct top_facts *facts, const char *text)
 {
@@ -90,10 +103,8 @@ static void take_month(struct top_facts *facts, const char *text)
 
     for (int cost = 0; cost < TOP_COSTS; cost++) {
         const char *at = strstr(text, cost_words[cost]);
-        const char *slash = at ? strchr(at, '/') : NULL;
 
-        if (!slash || !number_at(at + strlen(cost_words[cost]), &facts->used[cost]) ||
-            !number_at(slash + 1, &facts->limit[cost]))
+        if (!at || !take_quota(at + strlen(cost_words[cost]), &facts->used[cost], &facts->limit[cost]))
             facts->limit[cost] = TOP_UNKNOWN;
     }
     if (until)

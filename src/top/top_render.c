@@ -146,12 +146,14 @@ static struct words left_of(int64_t budget)
     return words;
 }
 
-/* "[###-----] 28/50", or "?" while the service has not said it. */
+/* "[###-----] 28/50", "28, unlimited", or "?" while the service has not said it. */
 static struct words month_of(const struct top_facts *facts, enum top_cost cost)
 {
     struct words words = { "?" };
 
-    if (facts->limit[cost] != TOP_UNKNOWN)
+    if (facts->limit[cost] == TOP_UNLIMITED)
+        (void)snprintf(words.s, sizeof words.s, "%lld, unlimited", (long long)facts->used[cost]); /* fits */
+    else if (facts->limit[cost] != TOP_UNKNOWN)
         (void)snprintf(words.s, sizeof words.s, "%.20s %lld/%lld",
                        bar(facts->used[cost], facts->limit[cost], BAR_CELLS_SMALL).s, (long long)facts->used[cost],
                        (long long)facts->limit[cost]); /* the numbers are cut at worst */

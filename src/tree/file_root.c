@@ -32,10 +32,13 @@ static int render_quotas(struct tree *tree, const struct subject *subject, struc
     (void)subject;
     if (r != 0)
         return r;
-    buf_printf(text, "hunts\t%lld/%lld\n", (long long)quotas.hunt_count, (long long)quotas.hunt_limit);
-    buf_printf(text, "downloads\t%lld/%lld\n", (long long)quotas.download_count, (long long)quotas.download_limit);
-    buf_printf(text, "monitors\t%lld/%lld\n", (long long)quotas.monitor_count, (long long)quotas.monitor_limit);
-    buf_puts(text, "refresh\t");
+    buf_puts(text, "hunts\t");
+    budget_print_quota(text, quotas.hunt_count, quotas.hunt_limit);
+    buf_puts(text, "\ndownloads\t");
+    budget_print_quota(text, quotas.download_count, quotas.download_limit);
+    buf_puts(text, "\nmonitors\t");
+    budget_print_quota(text, quotas.monitor_count, quotas.monitor_limit);
+    buf_puts(text, "\nrefresh\t");
     text_escape(text, quotas.refresh_time, sizeof quotas.refresh_time);
     buf_printf(text, "\ndays_left\t%lld\nasked\t%s\n", (long long)quotas.days_left, clock_iso(quotas.asked_s).s);
     return buf_check(text, err, "quotas");
@@ -75,8 +78,11 @@ static void print_spending(struct tree *tree, const struct cache_health *health,
         buf_putc(text, '\n');
     }
     if (cache_quotas(tree->cache, &quotas, NULL)) {
-        buf_printf(text, "month\tdownloads %lld/%lld hunts %lld/%lld until ", (long long)quotas.download_count,
-                   (long long)quotas.download_limit, (long long)quotas.hunt_count, (long long)quotas.hunt_limit);
+        buf_puts(text, "month\tdownloads ");
+        budget_print_quota(text, quotas.download_count, quotas.download_limit);
+        buf_puts(text, " hunts ");
+        budget_print_quota(text, quotas.hunt_count, quotas.hunt_limit);
+        buf_puts(text, " until ");
         text_escape(text, quotas.refresh_time, sizeof quotas.refresh_time);
         buf_putc(text, '\n');
     }

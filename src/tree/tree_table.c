@@ -148,7 +148,7 @@ static const struct node_spec in_requests[] = {
 static const struct node_spec in_root[] = {
     { .name = "README", .ops = &file_readme, .mode = FILE_MODE, .doc = "this page" },
     { .name = "quotas", .ops = &file_quotas, .mode = FILE_MODE,
-      .doc = "what the month's quota still allows, name, value and limit; asked at most every 60 s" },
+      .doc = "what is used of the month's quota and its limit, 28/50 or 1/unlimited; asked at most every 60 s" },
     { .name = "quotas.json", .ops = &file_quotas_json, .mode = FILE_MODE, .doc = "the same, the service's answer" },
     { .name = "budget", .ops = &file_budget, .mode = USER_FILE_MODE,
       .doc = "what may still be spent; takes 25, +10, hunts 3, hunts +3, unlimited" },

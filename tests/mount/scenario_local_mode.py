@@ -44,6 +44,8 @@ def the_whole_job_works_without_credentials(bench: Bench) -> None:
     bench.run("cd hunts/all/samples && sha256sum -c --quiet ../SHA256SUMS", seconds=RUN_MAX_S)
     same(sorted(os.listdir(hunt / "samples")), sorted(sample.sha256 for sample in bench.zoo))
     same(bench.proxy.calls(), [], "the private engine is used, no other")
+    same(bench.read("quotas").splitlines()[:2], ["hunts\t1/unlimited", f"downloads\t{len(bench.zoo.costly)}/unlimited"])
+    assert f"downloads {len(bench.zoo.costly)}/unlimited hunts 1/unlimited until" in bench.read("status"), bench.read("status")
     unmount_local(bench)
     mount_local(bench)
     assert bench.read("hunts/all/status").startswith("done"), "the hunt is there after a second mount"

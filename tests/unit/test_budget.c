@@ -99,12 +99,26 @@ static void the_option_sets_what_it_says(void **state)
     }
 }
 
+static void a_quota_that_nobody_reaches_is_unlimited(void **state)
+{
+    cleanup_(buf_done) struct buf text = BUF_INIT(128);
+
+    (void)state;
+    budget_print_quota(&text, 28, 50);
+    buf_putc(&text, ' ');
+    budget_print_quota(&text, 0, BUDGET_MAX - 1);
+    buf_putc(&text, ' ');
+    budget_print_quota(&text, 1, BUDGET_MAX);
+    assert_string_equal(buf_text(&text), "28/50 0/999999999 1/unlimited");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_are_what_the_page_says),
         cmocka_unit_test(what_is_no_budget_is_einval),
         cmocka_unit_test(the_option_sets_what_it_says),
+        cmocka_unit_test(a_quota_that_nobody_reaches_is_unlimited),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,17 @@ static void a_status_without_money_is_unknown(void **state)
     assert_int_equal(fixture->facts.limit[TOP_HUNTS], TOP_UNKNOWN);
 }
 
+static void a_month_without_a_limit_is_unlimited(void **state)
+{
+    struct fixture *fixture = *state;
+
+    put(fixture, "status", "online\nmonth\tdownloads 3/unlimited hunts 1/20 until 2026-12-01\n");
+    look(fixture);
+    assert_int_equal(fixture->facts.used[TOP_DOWNLOADS], 3);
+    assert_int_equal(fixture->facts.limit[TOP_DOWNLOADS], TOP_UNLIMITED);
+    assert_int_equal(fixture->facts.limit[TOP_HUNTS], 20);
+}
+
 static void what_is_not_over_comes_first_and_then_what_changed_last(void **state)
 {
     struct fixture *fixture = *state;
@@ -248,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(the_numbers_are_those_of_the_files),
         CLAIM(a_status_without_money_is_unknown),
+        CLAIM(a_month_without_a_limit_is_unlimited),
         CLAIM(what_is_not_over_comes_first_and_then_what_changed_last),
         CLAIM(of_many_requests_those_that_changed_last_are_kept),
         CLAIM(the_status_of_what_is_over_is_read_once),

@@ -88,6 +88,18 @@ static void more_bytes_than_the_metadata_says_are_a_full_bar(void **state)
     buf_done(&picture);
 }
 
+static void a_month_without_a_limit_has_no_bar(void **state)
+{
+    struct buf picture;
+
+    (void)state;
+    facts.used[TOP_DOWNLOADS] = 3;
+    facts.limit[TOP_DOWNLOADS] = TOP_UNLIMITED;
+    picture = draw((struct top_frame){ .columns = 80 });
+    assert_shows(&picture, "downloads 3, unlimited ");
+    buf_done(&picture);
+}
+
 static void what_the_service_has_not_said_is_a_question_mark(void **state)
 {
     struct buf picture;
@@ -152,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_picture_shows_month_budget_transfers_and_requests, setup),
         cmocka_unit_test_setup(more_bytes_than_the_metadata_says_are_a_full_bar, setup),
+        cmocka_unit_test_setup(a_month_without_a_limit_has_no_bar, setup),
         cmocka_unit_test_setup(what_the_service_has_not_said_is_a_question_mark, setup),
         cmocka_unit_test_setup(a_picture_is_never_larger_than_its_frame, setup),
         cmocka_unit_test_setup(foreign_text_reaches_no_terminal_as_it_is, setup),
