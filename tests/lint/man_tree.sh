@@ -10,6 +10,7 @@ write=${2:-}
 cd "${3:-$(dirname "$0")/../..}" || exit 2
 wanted=$("$fs" --dump-tree | awk -F '\t' '{
     gsub(/\\/, "\\e", $2)
+    gsub(/…/, "...", $2) # a terminal without UTF-8 has none
     printf ".It Pa %s\n%s\n", $1, $2
 }')
 [ -n "$wanted" ] || { echo "$fs --dump-tree prints nothing"; exit 1; }
