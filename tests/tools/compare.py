@@ -39,9 +39,9 @@ DIFF_LINES = 20
 LINE_CHARACTERS = 200  # of a line that is shown of a difference
 RESULTS = HERE / "RESULTS.md"
 HEADER = ("tool", "version", "files", "same result", "opens", "paid calls", "paid again", "remark")
-SCENARIOS = {  # scenario: name, packages
+SCENARIOS = {  # scenario: name, packages; one|other: as in packaging/dependencies
     "editors": ("vim, nano and emacs write rules", "vim nano emacs-nox"),
-    "walkers": ("Nautilus, Thunar and indexers look", "nautilus thunar tumbler tracker-miner-fs baloo-kf5"),
+    "walkers": ("Nautilus, Thunar and indexers look", "nautilus thunar tumbler tracker-miner-fs baloo6|baloo-kf5"),
 }
 
 
@@ -148,7 +148,7 @@ def try_scenario(scenario: str, versions: dict[str, str]) -> Row:
                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
     verdicts = re.findall(r"^(ok|FAIL)  ", run.stdout, re.MULTILINE)
     is_right = run.returncode == 0 and "ok" in verdicts
-    row_versions = ", ".join(versions[package] for package in packages.split())
+    row_versions = ", ".join(versions[package] for package in packages.replace("|", " ").split() if package in versions)
     remark = f"{verdicts.count('ok')} of {len(verdicts)} claims of scenario_{scenario}.py"
     return Row(name, row_versions, remark=remark, problem="" if is_right else run.stdout + run.stderr)
 

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 
+SEVEN_ZIP = shutil.which("7zz") or "7z"  # Debian 12 and 13 call it differently
 LOOKS_ONLY = "GIO only looks, so it may not make a sample come (`-o deny=`), and takes the type from the name"
 COPIES_ALL = "rclone copies whole trees, so it may not make a sample come (`-o deny=`)"
 NO_DISK = "blocks are what the bytes take, in units of 512; a disk has larger ones"
@@ -69,7 +71,7 @@ FORMATS = (
 )
 
 ARCHIVES = (
-    Tool("7z", "7zip", "for f in {7z}; do 7zz x -y -bso0 -bsp0 -o{out}/${{f##*/}} $f; done"
+    Tool("7z", "7zip", f"for f in {{7z}}; do {SEVEN_ZIP} x -y -bso0 -bsp0 -o{{out}}/${{{{f##*/}}}} $f; done"
          " && cd {out} && find . -type f -exec sha256sum {{}} +", r"eicar\.com$", unordered=True),
     Tool("unzip", "unzip", "for f in {zip}; do unzip -tq $f; unzip -p $f | sha256sum; done", r"No errors detected"),
     Tool("tar", "tar", "tar -cf - --sort=name samples | tar -xf - -C {out}"
