@@ -40,10 +40,15 @@ static int complain(const struct err *err, int exit_code)
 static void harden(void)
 {
     const struct rlimit none = { 0, 0 };
+    struct rlimit files;
 
     umask(077);
-    (void)signal(SIGPIPE, SIG_IGN);      /* a valid signal: cannot fail; libcurl and pipes report EPIPE */
-    (void)setrlimit(RLIMIT_CORE, &none); /* lowering a limit cannot fail */
+    (void)signal(SIGPIPE, SIG_IGN);              /* a valid signal: cannot fail; libcurl and pipes report EPIPE */
+    (void)setrlimit(RLIMIT_CORE, &none);         /* lowering a limit cannot fail */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* samples that were closed lately are kept open */
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* without it, fewer are */
+    }
 }
 
 /* ---- the log ---- */

@@ -274,6 +274,7 @@ void *cache_poll_main(void *closure)
             cache_spend_settle_orphans(cache);
             queued_ms = clock_mono_ms() + POLL_QUEUED_MS;
         }
+        store_object_tidy(cache->store);
         cache_refresh_quotas(cache);
         refresh(cache);
         sleep_ms = ask_due(cache);

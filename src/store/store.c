@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "store/store_files.h"
 #include "store/store_internal.h"
@@ -134,6 +135,17 @@ CHECKED static int open_all(struct store *store, const struct store_config *conf
     return r < 0 ? r : open_state(store, config->state_dir, err);
 }
 
+/* Each is a descriptor: most of those that we may have are for others. */
+static size_t kept_max(void)
+{
+    enum { KEPT_MAX = 8192, PART_OF_ALL = 2 };
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return 0;
+    return files.rlim_cur / PART_OF_ALL < KEPT_MAX ? files.rlim_cur / PART_OF_ALL : KEPT_MAX;
+}
+
 int store_open(const struct store_config *config, bool is_alone, struct store **ret_store, struct err *err)
 {
     cleanup_(store_freep) struct store *store = calloc(1, sizeof *store);
@@ -144,6 +156,8 @@ int store_open(const struct store_config *config, bool is_alone, struct store **
     store->state_fd = store->cache_fd = store->archives_fd = store->tmp_fd = store->locks_fd = store->damaged_fd =
         store->audit_fd = store->in_use_fd = -1;
     lock_init(&store->audit, LOCK_STORE_AUDIT);
+    list_init(&store->kept);
+    store->n_kept_max = kept_max();
     store->kind = config->kind;
     store_limit(store, config->cache_bytes, config->memory_bytes);
     lock_init(&store->db.lock, LOCK_STORE);
@@ -179,6 +193,7 @@ void store_free(struct store *store)
 {
     if (!store)
         return;
+    store_object_drop_kept(store);
     assert(store->objects.n == 0 && store->zips.n == 0); /* every one was given back */
     store_db_close(&store->db);
     map_done(&store->zips);

@@ -93,6 +93,11 @@ DEFINE_CLEANUP(struct store_object *, store_object_unref)
 
 int64_t store_object_size(const struct store_object *object);
 
+/* What was closed is kept open for a while. To be called about every second: lets others evict it, closes what was not
+ * used for STORE_KEPT_IDLE_S, and everything once another process has changed the cache, which may need the room. */
+enum { STORE_KEPT_IDLE_S = 60 };
+void store_object_tidy(struct store *store);
+
 /* Opens the chunks that cover [offset, offset + n) straight into `to`; *ret_n is short only at the end of the sample.
  */
 CHECKED int store_object_read(struct store_object *object, int64_t offset, void *to, size_t n, size_t *ret_n,

@@ -170,6 +170,13 @@ int store_files_share(int fd, enum store_files_wait wait, struct err *err)
     return set_lock(fd, (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET }, wait, err);
 }
 
+void store_files_unlock(int fd)
+{
+    struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+    (void)fcntl(fd, F_OFD_SETLK, &lock); /* giving back what is ours cannot fail */
+}
+
 int store_files_lock_part(int fd, enum store_files_part part, bool is_shared, enum store_files_wait wait,
                           struct err *err)
 {

@@ -34,6 +34,8 @@ CHECKED int store_files_lock(int fd, enum store_files_wait wait, struct err *err
 /* A shared lock, which excludes those above. */
 CHECKED int store_files_share(int fd, enum store_files_wait wait, struct err *err);
 
+void store_files_unlock(int fd);
+
 /* Exclusive or shared (is_shared), of one part of a file that nobody locks as a whole. */
 CHECKED int store_files_lock_part(int fd, enum store_files_part part, bool is_shared, enum store_files_wait wait,
                                   struct err *err);

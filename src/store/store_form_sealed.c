@@ -58,6 +58,7 @@ CHECKED static int load(struct store_object *object, struct err *err)
     if (facts.bytes != store_seal_file_bytes(object->plain_bytes))
         return err_set(err, EBADMSG, "%lld bytes instead of %lld", (long long)facts.bytes,
                        (long long)store_seal_file_bytes(object->plain_bytes));
+    object->facts = facts;
     return 0;
 }
 

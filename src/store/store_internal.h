@@ -12,6 +12,7 @@
 #include "store/store_db.h"
 #include "store/store_place.h"
 #include "store/store_seal.h"
+#include "util/list.h"
 #include "util/lock.h"
 #include "util/map.h"
 #include "util/secret.h"
@@ -51,14 +52,18 @@ struct store {
     EVP_CIPHER *cipher;                  /* AES-256-GCM, looked up once */
     volatile bool is_hurried;            /* read and written atomically; see store_hurry() */
     struct store_db db;
-    int audit_fd;                                    /* audit.jsonl, for appending; -1 until open */
-    struct lock audit;                               /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
-    int64_t audit_stuck_ms;                          /* since when its lock is not to be had; 0: it was; by audit */
-    struct lock files;                               /* rank LOCK_STORE_FILES */
-    struct map objects;                              /* open objects by digest; guarded by files */
+    int audit_fd;           /* audit.jsonl, for appending; -1 until open */
+    struct lock audit;      /* rank LOCK_STORE_AUDIT; one writer of this process at a time */
+    int64_t audit_stuck_ms; /* since when its lock is not to be had; 0: it was; by audit */
+    struct lock files;      /* rank LOCK_STORE_FILES */
+    struct map objects;     /* open objects by digest; guarded by files */
+    struct list kept;       /* of them those that nobody uses, oldest first; by files */
+    size_t n_kept;          /* at most n_kept_max; by files */
+    size_t n_kept_max;
     struct map memory;                               /* objects in memory by digest; guarded by files */
     struct store_count counts[STORE_KINDS];          /* guarded by files */
     int64_t seen_ns;                                 /* the last change of the cache that they have; guarded by files */
+    int64_t told_ns;                                 /* the last one that was news; guarded by files */
     int64_t reserved_bytes;                          /* room that is taken; guarded by files */
     int64_t taken_bytes;                             /* of that what the disk has given already; guarded by files */
     struct store_evicted evicted[STORE_EVICTED_MAX]; /* not told yet; guarded by files */
@@ -82,7 +87,11 @@ struct store_object {
     struct store_blob blob;
     int64_t plain_bytes;
     struct store_seal seal;   /* of the sealed form */
-    struct store_facts facts; /* of the plain form: what it was when it was compared with its digest */
+    struct store_facts facts; /* what it was when it was opened; plain: when it was compared with its digest */
+    struct list kept;         /* in store->kept while n_refs is 0; guarded by store->files */
+    bool is_resting;          /* guarded by store->files */
+    int64_t used_ns;          /* last use, … */
+    int64_t touched_ns;       /* … and what its place knows of it */
     unsigned int n_refs;      /* guarded by store->files */
     bool is_current;          /* neither damaged nor replaced; guarded by store->files */
 };
@@ -127,6 +136,12 @@ CHECKED int store_writer_publish(struct store_writer *const *writers, size_t n, 
 
 /* How many bytes were written; before it is sealed. */
 int64_t store_writer_bytes(const struct store_writer *writer);
+
+/* Closes what nobody uses, so that it can go. */
+void store_object_drop_kept(struct store *store);
+
+/* True once after another process has changed the cache. */
+bool store_room_is_news(struct store *store);
 
 /* A new object has this name: who opens it gets that one, who has the old one keeps it. */
 void store_object_replaced_locked(struct store *store, const struct digest *digest) REQUIRES(&store->files);

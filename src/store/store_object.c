@@ -1,12 +1,15 @@
 /*
- * An object is opened once per process: the map holds one struct per digest while somebody uses it. Where its bytes are
- * and what they look like there is the business of its kind (store_place.h). Nothing is served that its form did not
- * find right: a failed read wipes what it has written.
+ * An object is opened once per process: the map holds one struct per digest while somebody uses it, and a while longer:
+ * soon it has no lock then, so that anybody may evict it, and whoever uses it again looks first whether it still is
+ * what it was (decision 0021). Where its bytes are and what they look like there is the business of its kind
+ * (store_place.h). Nothing is served that its form did not find right: a failed read wipes what it has written.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "store/store_internal.h"
+
+#define TOUCH_NS STORE_FILES_S_NS /* between two notes of the use of an object that is kept open */
 
 const char *store_object_noun(enum store_shelf shelf)
 {
@@ -60,6 +63,7 @@ CHECKED static int open_ref(struct store *store, const struct store_ref *ref, bo
     object->store = store;
     object->ref = *ref;
     object->n_refs = 1;
+    list_init(&object->kept);
     object->blob = STORE_BLOB_NONE;
     r = row->place->open(store, ref, &object->blob, &why);
     if (r == STORE_ABSENT)
@@ -89,22 +93,33 @@ CHECKED static int open_any(struct store *store, enum store_shelf shelf, const s
     return r;
 }
 
-/* The open object of this digest with one more reference, or NULL. */
-static struct store_object *find_locked(struct store *store, const struct digest *digest) REQUIRES(&store->files);
+/* The one of this digest, used or kept. */
+static struct store_object *look_up_locked(struct store *store, const struct digest *digest) REQUIRES(&store->files);
 
-static struct store_object *find_locked(struct store *store, const struct digest *digest)
+static struct store_object *look_up_locked(struct store *store, const struct digest *digest)
 {
     struct map_entry *entry = map_first(&store->objects, store_object_hash(digest));
 
     for (; entry; entry = map_next(entry)) {
         struct store_object *object = container_of(entry, struct store_object, entry);
 
-        if (digest_equal(&object->ref.digest, digest)) {
-            object->n_refs++;
+        if (digest_equal(&object->ref.digest, digest))
             return object;
-        }
     }
     return NULL;
+}
+
+/* The open object of this digest with one more reference, or NULL. */
+static struct store_object *find_locked(struct store *store, const struct digest *digest) REQUIRES(&store->files);
+
+static struct store_object *find_locked(struct store *store, const struct digest *digest)
+{
+    struct store_object *object = look_up_locked(store, digest);
+
+    if (!object || object->n_refs == 0)
+        return NULL;
+    object->n_refs++;
+    return object;
 }
 
 static struct store_object *find(struct store *store, const struct digest *digest)
@@ -123,22 +138,158 @@ int store_object_open(struct store *store, const struct digest *digest, struct s
     return store_object_open_on(store, SHELF_SAMPLES, digest, ret_object, err);
 }
 
+/* ---- keeping ---- */
+
+/* Its place hears of it now and then; else each open and each close would write to the disk. */
+static void note_use(struct store_object *object)
+{
+    object->used_ns = store_files_now_ns();
+    if (object->touched_ns != 0 && object->used_ns - object->touched_ns < TOUCH_NS)
+        return;
+    object->touched_ns = object->used_ns;
+    row_of(object)->place->touch(object->store, &object->blob, object->used_ns);
+}
+
+static void let_go(struct store_object *object)
+{
+    if (object->used_ns != object->touched_ns)
+        row_of(object)->place->touch(object->store, &object->blob, object->used_ns);
+    object_free(object);
+}
+
+/* Bytes that prove themselves each time they are read need no look at their file. */
+static bool may_be_kept(const struct store_object *object)
+{
+    return object->is_current && object->ref.shelf == SHELF_SAMPLES && row_of(object)->place->rest &&
+           !row_of(object)->form->is_checked;
+}
+
+static void retire_locked(struct store *store, struct store_object *object) REQUIRES(&store->files);
+
+/* Takes it out of the map: nobody finds it any more, who has it keeps it. */
+static void retire_locked(struct store *store, struct store_object *object)
+{
+    if (object->is_current)
+        map_remove(&store->objects, &object->entry);
+    if (!list_is_empty(&object->kept)) {
+        list_remove(&object->kept);
+        store->n_kept--;
+    }
+    object->is_current = false;
+}
+
+/* Keeps an object that nobody uses, or lets it go; the oldest goes when there are too many. */
+static void keep(struct store *store, struct store_object *object)
+{
+    struct store_object *goes = object;
+
+    lock_acquire(&store->files);
+    if (!look_up_locked(store, &object->ref.digest) &&
+        map_add(&store->objects, &object->entry, store_object_hash(&object->ref.digest))) {
+        object->is_current = true;
+        list_add_tail(&store->kept, &object->kept);
+        goes = NULL;
+        if (++store->n_kept > store->n_kept_max) {
+            goes = container_of(store->kept.next, struct store_object, kept);
+            retire_locked(store, goes);
+        }
+    }
+    lock_release(&store->files);
+    if (goes)
+        let_go(goes);
+}
+
+/* Closes what was not used since. */
+static void drop_kept(struct store *store, int64_t since_ns)
+{
+    struct store_object *object;
+
+    do {
+        object = NULL;
+        lock_acquire(&store->files);
+        if (!list_is_empty(&store->kept)) {
+            object = container_of(store->kept.next, struct store_object, kept);
+            if (object->used_ns < since_ns)
+                retire_locked(store, object);
+            else
+                object = NULL;
+        }
+        lock_release(&store->files);
+        if (object)
+            let_go(object);
+    } while (object);
+}
+
+void store_object_drop_kept(struct store *store)
+{
+    drop_kept(store, INT64_MAX);
+}
+
+/* From now on anybody may evict them. */
+static void rest_all(struct store *store)
+{
+    lock_acquire(&store->files);
+    list_for_each (link, &store->kept) {
+        struct store_object *object = container_of(link, struct store_object, kept);
+
+        if (!object->is_resting)
+            row_of(object)->place->rest(&object->blob);
+        object->is_resting = true;
+    }
+    lock_release(&store->files);
+}
+
+void store_object_tidy(struct store *store)
+{
+    int64_t since_ns = store_files_now_ns() - (int64_t)STORE_KEPT_IDLE_S * STORE_FILES_S_NS;
+
+    drop_kept(store, store_room_is_news(store) ? INT64_MAX : since_ns);
+    rest_all(store);
+}
+
+/* One that is in use, else one that was kept and is still what it was. NULL: it has to be opened. */
+static struct store_object *find_or_wake(struct store *store, const struct digest *digest, bool *ret_is_awake)
+{
+    struct store_object *object;
+
+    lock_acquire(&store->files);
+    object = find_locked(store, digest);
+    *ret_is_awake = object != NULL;
+    if (!object) {
+        object = look_up_locked(store, digest);
+        if (object)
+            retire_locked(store, object); /* ours alone, until it is in the map again */
+    }
+    lock_release(&store->files);
+    if (!object || *ret_is_awake)
+        return object;
+    if (row_of(object)->place->wake(store, &object->ref, &object->blob, &object->facts, object->is_resting) != 0) {
+        object_free(object);
+        return NULL;
+    }
+    object->is_resting = false;
+    object->n_refs = 1;
+    return object;
+}
+
 /* One table for all shelves: a digest is that of a sample or that of an archive, never both. */
 int store_object_open_on(struct store *store, enum store_shelf shelf, const struct digest *digest,
                          struct store_object **ret_object, struct err *err)
 {
     cleanup_(object_freep) struct store_object *opened = NULL;
-    struct store_object *object = find(store, digest);
+    bool is_awake;
+    struct store_object *object = find_or_wake(store, digest, &is_awake);
     int r;
 
-    if (object) {
+    if (is_awake) {
         *ret_object = object;
         return 0;
     }
-    r = open_any(store, shelf, digest, false, &opened, err); /* not under the lock: disk */
+    opened = object;
+    r = opened ? 0 : open_any(store, shelf, digest, false, &opened, err); /* not under the lock: disk */
     if (r != 0)
         return r;
-    row_of(opened)->place->touch(store, &opened->blob);
+    note_use(opened);
     lock_acquire(&store->files);
     object = find_locked(store, digest); /* somebody was faster */
     if (!object && map_add(&store->objects, &opened->entry, store_object_hash(digest))) {
@@ -193,41 +344,39 @@ struct store_object *store_object_ref(struct store_object *object)
     return object;
 }
 
-/* Takes it out of the map: nobody finds it any more, who has it keeps it. */
-static void retire_locked(struct store *store, struct store_object *object) REQUIRES(&store->files);
-
-static void retire_locked(struct store *store, struct store_object *object)
-{
-    if (object->is_current)
-        map_remove(&store->objects, &object->entry);
-    object->is_current = false;
-}
-
 void store_object_replaced_locked(struct store *store, const struct digest *digest)
 {
-    struct store_object *object = find_locked(store, digest);
+    struct store_object *object = look_up_locked(store, digest);
 
     if (!object)
         return;
-    object->n_refs--; /* the one that was just found; it has another owner */
     retire_locked(store, object);
+    if (object->n_refs == 0)
+        object_free(object);
 }
 
 void store_object_unref(struct store_object *object)
 {
     bool is_last;
+    bool is_kept;
 
     if (!object)
         return;
     lock_acquire(&object->store->files);
     is_last = --object->n_refs == 0;
+    is_kept = may_be_kept(object);
     if (is_last)
         retire_locked(object->store, object);
     lock_release(&object->store->files);
     if (!is_last)
         return;
-    row_of(object)->place->touch(object->store, &object->blob); /* used until now */
-    object_free(object);
+    if (is_kept) {
+        note_use(object);
+        keep(object->store, object);
+    } else {
+        object->used_ns = store_files_now_ns();
+        let_go(object);
+    }
 }
 
 int64_t store_object_size(const struct store_object *object)

@@ -74,8 +74,14 @@ struct store_place {
     /* EBADMSG: something else than bytes. */
     int (*facts)(const struct store_blob *blob, struct store_facts *ret_facts, struct err *err);
 
-    /* Notes that it is being used now. Best effort. */
-    void (*touch)(struct store *store, const struct store_blob *blob);
+    /* Notes that it was used then. Best effort. */
+    void (*touch)(struct store *store, const struct store_blob *blob, int64_t used_ns);
+
+    /* A blob that nobody uses may be evicted while it rests. To wake it (from rest, or only from being closed) is to
+     * open it again, if it is still what it was; else STORE_ABSENT or an errno. NULL: to open it is no work. */
+    void (*rest)(const struct store_blob *blob);
+    int (*wake)(struct store *store, const struct store_ref *ref, const struct store_blob *blob,
+                const struct store_facts *facts, bool was_resting);
 
     bool (*exists)(struct store *store, const struct store_ref *ref);
 

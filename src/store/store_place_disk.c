@@ -133,9 +133,9 @@ CHECKED static int disk_facts(const struct store_blob *blob, struct store_facts 
 }
 
 /* The time of the last access is ours to set, so that it works whatever the disk's mount options are. */
-static void disk_touch(struct store *store, const struct store_blob *blob)
+static void disk_touch(struct store *store, const struct store_blob *blob, int64_t used_ns)
 {
-    const struct timespec times[2] = { timespec_of(store_files_now_ns()), { .tv_nsec = UTIME_OMIT } };
+    const struct timespec times[2] = { timespec_of(used_ns), { .tv_nsec = UTIME_OMIT } };
 
     (void)store;
     (void)futimens(blob->fd, times); /* it only seems older */
@@ -145,6 +145,27 @@ static bool stat_of(struct store *store, const struct store_ref *ref, struct sta
 {
     return fstatat(shelf_fd(store, ref->shelf), name_of(ref).s, ret_st, AT_SYMLINK_NOFOLLOW) == 0 &&
            S_ISREG(ret_st->st_mode);
+}
+
+static void disk_rest(const struct store_blob *blob)
+{
+    store_files_unlock(blob->fd);
+}
+
+CHECKED static int disk_wake(struct store *store, const struct store_ref *ref, const struct store_blob *blob,
+                             const struct store_facts *facts, bool was_resting)
+{
+    struct err ignored = { 0 };
+    int r = was_resting ? store_files_share(blob->fd, STORE_FILES_WAIT, &ignored) : 0;
+    struct store_facts now;
+    struct stat st;
+
+    if (r < 0)
+        return r;
+    if (!stat_of(store, ref, &st))
+        return STORE_ABSENT;
+    now = facts_of(&st);
+    return now.number == facts->number && now.bytes == facts->bytes && now.came_ns == facts->came_ns ? 0 : STORE_ABSENT;
 }
 
 static bool disk_exists(struct store *store, const struct store_ref *ref)
@@ -493,6 +514,8 @@ const struct store_place store_place_disk = {
     .write = disk_write,
     .facts = disk_facts,
     .touch = disk_touch,
+    .rest = disk_rest,
+    .wake = disk_wake,
     .exists = disk_exists,
     .list = disk_list,
     .evict = disk_evict,

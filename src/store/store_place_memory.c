@@ -196,10 +196,10 @@ CHECKED static int memory_facts(const struct store_blob *blob, struct store_fact
     return 0;
 }
 
-static void memory_touch(struct store *store, const struct store_blob *blob)
+static void memory_touch(struct store *store, const struct store_blob *blob, int64_t used_ns)
 {
     lock_acquire(&store->files);
-    blob->memory->facts.used_ns = store_files_now_ns();
+    blob->memory->facts.used_ns = used_ns;
     lock_release(&store->files);
 }
 

@@ -16,7 +16,7 @@
 #include "store/store_internal.h"
 #include "util/fault.h"
 
-enum { PERCENT = 100, CANDIDATES_FIRST = 256, TAKE_TRIES = 5, NS_PER_MS = 1000 * 1000 };
+enum { PERCENT = 100, CANDIDATES_FIRST = 256, TAKE_TRIES = 7, NS_PER_MS = 1000 * 1000 };
 
 void store_limit(struct store *store, int64_t cache_bytes, int64_t memory_bytes)
 {
@@ -100,6 +100,18 @@ int store_room_scan(struct store *store, struct err *err)
     store->seen_ns = seen_ns;
     lock_release(&store->files);
     return 0;
+}
+
+bool store_room_is_news(struct store *store)
+{
+    int64_t now_ns = changed_ns(store);
+    bool is_news;
+
+    lock_acquire(&store->files);
+    is_news = now_ns != store->seen_ns && now_ns != store->told_ns;
+    store->told_ns = now_ns;
+    lock_release(&store->files);
+    return is_news;
 }
 
 /* Counts again when somebody else has changed the cache; a failure leaves the old counts. */
@@ -317,6 +329,7 @@ CHECKED static int make_room(struct store *store, int64_t wanted, enum evict_wis
     refresh(store);
     if (missing_now(store, wanted, &facts) <= 0)
         return 0;
+    store_object_drop_kept(store); /* what is open gives no room back, and the disk is to know when it was used */
     r = store_room_scan(store, err);
     if (r < 0)
         return r;
@@ -355,7 +368,7 @@ CHECKED static int take_once(struct store *store, int64_t wanted, struct err *er
 
 int store_room_take(struct store *store, int64_t n_bytes, struct err *err)
 {
-    const struct timespec step = { .tv_nsec = (long)STORE_LOCK_STEP_MS * NS_PER_MS };
+    struct timespec step = { .tv_nsec = (long)STORE_LOCK_STEP_MS * NS_PER_MS };
     int64_t limit = limit_of(store);
     int64_t wanted = store_seal_file_bytes(n_bytes);
     int r;
@@ -365,8 +378,9 @@ int store_room_take(struct store *store, int64_t n_bytes, struct err *err)
         return err_set(err, ENOSPC, "%lld bytes are more than the whole cache may have: %s is %lld", (long long)n_bytes,
                        store->kind == STORE_MEMORY ? "memory_size" : "cache_size", (long long)limit);
     r = take_once(store, wanted, err);
-    for (int i = 1; r == -ENOSPC && i < TAKE_TRIES; i++) { /* the kernel tells of a close() a moment later */
-        (void)nanosleep(&step, NULL);                      /* a signal only shortens the step */
+    /* The kernel tells of a close() a moment later, and what another mount has closed is its own for a second. */
+    for (int i = 1; r == -ENOSPC && i < TAKE_TRIES; i++, step.tv_nsec *= 2) {
+        (void)nanosleep(&step, NULL); /* a signal only shortens the step */
         r = take_once(store, wanted, err);
     }
     return r;

@@ -1,8 +1,12 @@
 #include "test_store_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { HEADER_BYTES = 128, TAG_BYTES = 16, SEALED_CHUNK = STORE_CHUNK_BYTES + TAG_BYTES };
 
@@ -520,6 +524,135 @@ static void threads_share_an_object(void **state)
     }
 }
 
+/* ---- what was closed is kept open ---- */
+
+static int n_open(const char *path)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        char link[64];
+        char target[PATH_MAX + 32] = "";
+
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        if (readlink(link, target, sizeof target - 1) > 0)
+            n += strncmp(target, path, strlen(path)) == 0; /* perhaps "(deleted)" */
+    }
+    return n;
+}
+
+/* True when somebody else could evict it. */
+static bool may_go(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    bool may = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+
+    close(fd);
+    return may;
+}
+
+static struct digest opened_once(struct fixture *fixture)
+{
+    struct digest digest = fixture_sample(fixture, STORE_CHUNK_BYTES, 1);
+
+    store_object_unref(open_it(fixture, &digest));
+    return digest;
+}
+
+static void what_was_closed_is_kept_open_and_others_may_evict_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+    struct fixture_path path = fixture_path(fixture, &digest);
+    struct store_object *object;
+
+    assert_int_equal(n_open(path.s), 1);
+    store_object_tidy(fixture->store);
+    assert_int_equal(n_open(path.s), 1);
+    assert_true(may_go(path.s));
+    object = open_it(fixture, &digest);
+    assert_int_equal(n_open(path.s), 1);
+    assert_false(may_go(path.s));
+    store_object_unref(object);
+}
+
+static void what_is_kept_goes_when_room_is_made(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+    struct fixture_path path = fixture_path(fixture, &digest);
+
+    store_limit(fixture->store, STORE_CHUNK_BYTES + MIB / 2, 0);
+    assert_int_equal(store_room_take(fixture->store, MIB / 2, &fixture->err), 0);
+    assert_int_equal(n_open(path.s), 0);
+    assert_int_equal(access(path.s, F_OK), -1);
+    store_room_give(fixture->store, MIB / 2);
+}
+
+static void what_another_process_changes_is_not_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+    struct fixture_path path = fixture_path(fixture, &digest);
+    const struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+    char in_use[PATH_MAX + 16];
+
+    store_object_tidy(fixture->store);
+    (void)snprintf(in_use, sizeof in_use, "%s/in-use", fixture->cache);
+    assert_int_equal(utimensat(AT_FDCWD, in_use, now, 0), 0);
+    store_object_tidy(fixture->store);
+    assert_int_equal(n_open(path.s), 0);
+}
+
+static void what_is_kept_and_gone_is_absent(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+    struct store_object *object = NULL;
+
+    assert_int_equal(unlink(fixture_path(fixture, &digest).s), 0);
+    assert_int_equal(store_object_open(fixture->store, &digest, &object, &fixture->err), STORE_ABSENT);
+    assert_int_equal(n_open(fixture_path(fixture, &digest).s), 0);
+}
+
+static void what_is_kept_and_damaged_is_found(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+    struct store_object *object = NULL;
+
+    flip(fixture_path(fixture, &digest).s, 3);
+    assert_int_equal(store_object_open(fixture->store, &digest, &object, &fixture->err), -EIO);
+}
+
+static void what_is_kept_and_replaced_is_opened_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+
+    digest = fixture_sample(fixture, STORE_CHUNK_BYTES, 1);
+    assert_int_equal(n_open(fixture_path(fixture, &digest).s), 0);
+    store_object_unref(open_it(fixture, &digest));
+}
+
+/* Writing down each use would cost more than the rest of opening; but no use is forgotten. */
+static void the_last_use_is_on_disk_when_it_is_let_go(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = opened_once(fixture);
+    struct fixture_path path = fixture_path(fixture, &digest);
+    struct stat before, after;
+
+    assert_int_equal(stat(path.s, &before), 0);
+    store_object_unref(open_it(fixture, &digest));
+    assert_int_equal(stat(path.s, &after), 0);
+    assert_int_equal(before.st_atim.tv_nsec, after.st_atim.tv_nsec);
+    fixture_reopen(fixture);
+    assert_int_equal(stat(path.s, &after), 0);
+    assert_int_not_equal(before.st_atim.tv_nsec, after.st_atim.tv_nsec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -551,6 +684,13 @@ int main(void)
         STORE_TEST(list_passes_over_foreign_files),
         STORE_TEST(usage_after_a_scan_equals_usage_that_was_counted),
         STORE_TEST(threads_share_an_object),
+        STORE_TEST(what_was_closed_is_kept_open_and_others_may_evict_it),
+        STORE_TEST(what_is_kept_goes_when_room_is_made),
+        STORE_TEST(what_another_process_changes_is_not_kept),
+        STORE_TEST(what_is_kept_and_gone_is_absent),
+        STORE_TEST(what_is_kept_and_damaged_is_found),
+        STORE_TEST(what_is_kept_and_replaced_is_opened_anew),
+        STORE_TEST(the_last_use_is_on_disk_when_it_is_let_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -248,6 +248,7 @@ static void what_another_mount_has_open_stays(void **state)
     assert_false(is_there(fixture, &idle));
     store_room_give(fixture->store, SIZE);
     store_object_unref(object);
+    store_object_tidy(other);
     take(fixture, 2 * (int64_t)SIZE); /* closed: now it may go */
     assert_false(is_there(fixture, &opened));
     store_room_give(fixture->store, 2 * (int64_t)SIZE);
