@@ -21,6 +21,7 @@ struct helper {
     bool is_late;     /* its answer did not come in time; guarded by lock */
     pid_t pid;        /* the daemon's: of the helper, 0 when it was waited for */
     const char *config_file;
+    struct helper_memory memory; /* of the helper */
 };
 
 enum question_kind {
@@ -28,11 +29,15 @@ enum question_kind {
     QUESTION_HAS_OPEN,
     QUESTION_EXECUTABLE,
     QUESTION_CONFIG,
+    QUESTION_MEMORY_FILE,
+    QUESTION_MEMORY_SHOW, /* with /dev/fuse beside it, like … */
+    QUESTION_MEMORY_HIDE, /* … this one */
 };
 
 struct question {
     enum question_kind kind;
     uint32_t serial;
+    int id; /* of what is hidden */
     pid_t pid;
     uint64_t ino;
     char text[PATH_MAX]; /* a name, or the mountpoint */
@@ -41,7 +46,8 @@ struct question {
 struct answer {
     uint32_t serial; /* of its question */
     bool is_true;
-    int code; /* of QUESTION_CONFIG: why there is no descriptor beside the answer */
+    int code; /* an errno: why it was not done, or why there is no descriptor beside the answer */
+    int id;   /* of what is shown */
     char text[PATH_MAX];
 };
 
@@ -56,6 +62,7 @@ int helper_new(const char *config_file, struct helper **ret_helper, struct err *
         return err_set(err, ENOMEM, "no memory for the helper");
     lock_init(&helper->lock, LOCK_HELPER);
     helper->fd = -1;
+    helper->memory = (struct helper_memory){ .place = -1, .file = -1 };
     helper->config_file = config_file;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return err_sys(err, "a connection to the helper");
@@ -72,6 +79,49 @@ int helper_new(const char *config_file, struct helper **ret_helper, struct err *
         (void)setsockopt(helper->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait); /* a socket of ours: cannot fail */
     *ret_helper = steal_ptr(&helper);
     return pid == 0 ? HELPER_IS_CHILD : 0;
+}
+
+/* ---- messages, either way ---- */
+
+/* Room for one descriptor beside a message, unix(7). */
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* `fd` goes with it, unless it is -1. */
+static bool send_with(int to, int flags, void *message, size_t n, int fd)
+{
+    union control control = { 0 };
+    struct iovec vec = { .iov_base = message, .iov_len = n };
+    struct msghdr envelope = { .msg_iov = &vec, .msg_iovlen = 1 };
+
+    if (fd >= 0) {
+        control.header =
+            (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        envelope.msg_control = control.bytes;
+        envelope.msg_controllen = sizeof control.bytes;
+    }
+    return sendmsg(to, &envelope, MSG_NOSIGNAL | flags) == (ssize_t)n;
+}
+
+/* A whole message; the descriptor that came with it, or -1, takes the place of *fd. */
+static bool receive(int from, int flags, void *ret_message, size_t n, int *fd)
+{
+    union control control = { 0 };
+    struct iovec vec = { .iov_base = ret_message, .iov_len = n };
+    struct msghdr envelope = {
+        .msg_iov = &vec, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
+    ssize_t got = recvmsg(from, &envelope, MSG_CMSG_CLOEXEC | flags);
+    const struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&envelope) : NULL;
+
+    closep(fd);
+    *fd = -1;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    return got == (ssize_t)n;
 }
 
 /* ---- the helper's side ---- */
@@ -100,8 +150,8 @@ static void detach_from_all(struct helper *helper)
         return; /* then the directory stays in use */
 }
 
-/* *ret_fd is sent beside the answer, unless it is -1. */
-static void answer_to(const struct helper *helper, const struct question *question, char *mountpoint,
+/* `given` came with the question, *ret_fd is sent beside the answer; -1: none. */
+static void answer_to(struct helper *helper, const struct question *question, int given, char *mountpoint,
                       struct answer *answer, int *ret_fd)
 {
     *ret_fd = -1;
@@ -121,29 +171,16 @@ static void answer_to(const struct helper *helper, const struct question *questi
         answer->is_true = *ret_fd >= 0;
         answer->code = *ret_fd < 0 ? errno : 0;
         break;
+    case QUESTION_MEMORY_FILE:
+        answer->code = helper_memory_open(&helper->memory, ret_fd);
+        break;
+    case QUESTION_MEMORY_SHOW:
+        answer->code = helper_memory_show(&helper->memory, given, &answer->id);
+        break;
+    case QUESTION_MEMORY_HIDE:
+        answer->code = helper_memory_hide(given, question->id);
+        break;
     }
-}
-
-/* Room for one descriptor beside a message, unix(7). */
-union control {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-static bool send_answer(int to, struct answer *answer, int fd)
-{
-    union control control = { 0 };
-    struct iovec vec = { .iov_base = answer, .iov_len = sizeof *answer };
-    struct msghdr message = { .msg_iov = &vec, .msg_iovlen = 1 };
-
-    if (fd >= 0) {
-        control.header =
-            (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-    }
-    return sendmsg(to, &message, MSG_NOSIGNAL) == (ssize_t)sizeof *answer;
 }
 
 void helper_serve(struct helper *helper)
@@ -154,15 +191,14 @@ void helper_serve(struct helper *helper)
 
     detach_from_all(helper);
     for (;;) {
+        cleanup_(closep) int given = -1;
         cleanup_(closep) int fd = -1;
-        ssize_t n = recv(helper->fd, &question, sizeof question, 0);
 
-        if (n <= 0)
+        if (!receive(helper->fd, 0, &question, sizeof question, &given))
             break;
         question.text[sizeof question.text - 1] = '\0'; /* what asks may be taken over */
-        if (n == sizeof question)
-            answer_to(helper, &question, mountpoint, &answer, &fd);
-        if (n != sizeof question || !send_answer(helper->fd, &answer, fd))
+        answer_to(helper, &question, given, mountpoint, &answer, &fd);
+        if (!send_with(helper->fd, 0, &answer, sizeof answer, fd))
             break;
     }
     /* Only a dead mount: by now there may be another one in its place, and that one lives. */
@@ -196,44 +232,28 @@ void helper_free(struct helper *helper)
     free(helper);
 }
 
-/* One answer; a descriptor that came with it takes the place of *fd. */
-static ssize_t receive(int from, int flags, struct answer *ret_answer, int *fd)
-{
-    union control control = { 0 };
-    struct iovec vec = { .iov_base = ret_answer, .iov_len = sizeof *ret_answer };
-    struct msghdr message = {
-        .msg_iov = &vec, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
-    };
-    ssize_t n = recvmsg(from, &message, MSG_CMSG_CLOEXEC | flags);
-    const struct cmsghdr *header = n >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-    closep(fd);
-    *fd = -1;
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-        memcpy(fd, CMSG_DATA(header), sizeof *fd);
-    return n;
-}
-
 /* The answer to the last question, passing over late ones; with MSG_DONTWAIT only if it is there. */
 static bool receive_locked(struct helper *helper, int flags, struct answer *ret_answer, int *fd)
     REQUIRES(&helper->lock);
 
 static bool receive_locked(struct helper *helper, int flags, struct answer *ret_answer, int *fd)
 {
-    ssize_t n;
+    bool is_whole;
 
     do
-        n = receive(helper->fd, flags, ret_answer, fd);
-    while (n == sizeof *ret_answer && ret_answer->serial != helper->serial);
-    helper->is_late = n != sizeof *ret_answer;
+        is_whole = receive(helper->fd, flags, ret_answer, sizeof *ret_answer, fd);
+    while (is_whole && ret_answer->serial != helper->serial);
+    helper->is_late = !is_whole;
     return !helper->is_late;
 }
 
 /*
  * False when there is no answer in time. One question waits for it; as long as the helper owes that answer, it is asked
- * nothing more, so that one that hangs does not hold up every open(). *ret_fd is what came with the answer, or -1.
+ * nothing more, so that one that hangs does not hold up every open(). `given` goes with the question unless it is -1;
+ * *ret_fd is what came with the answer, or -1.
  */
-static bool ask_for_fd(struct helper *helper, struct question *question, struct answer *ret_answer, int *ret_fd)
+static bool ask_with(struct helper *helper, struct question *question, int given, struct answer *ret_answer,
+                     int *ret_fd)
 {
     cleanup_(closep) int fd = -1;
     bool is_answered = false;
@@ -242,8 +262,7 @@ static bool ask_for_fd(struct helper *helper, struct question *question, struct 
     if (helper->is_late)
         (void)receive_locked(helper, MSG_DONTWAIT, ret_answer, &fd); /* it may go on by now */
     question->serial = helper->serial + 1;
-    if (helper->fd >= 0 && !helper->is_late &&
-        send(helper->fd, question, sizeof *question, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+    if (helper->fd >= 0 && !helper->is_late && send_with(helper->fd, MSG_DONTWAIT, question, sizeof *question, given)) {
         helper->serial = question->serial;
         is_answered = receive_locked(helper, 0, ret_answer, &fd);
     }
@@ -255,7 +274,7 @@ static bool ask_for_fd(struct helper *helper, struct question *question, struct 
 static bool ask(struct helper *helper, struct question *question, struct answer *ret_answer)
 {
     int fd = -1;
-    bool is_answered = ask_for_fd(helper, question, ret_answer, &fd);
+    bool is_answered = ask_with(helper, question, -1, ret_answer, &fd);
 
     closep(&fd); /* none was asked for */
     return is_answered;
@@ -303,11 +322,50 @@ int helper_open_config(struct helper *helper, int *ret_fd, struct err *err)
     struct question question = { .kind = QUESTION_CONFIG };
     struct answer answer;
 
-    if (!ask_for_fd(helper, &question, &answer, ret_fd))
+    if (!ask_with(helper, &question, -1, &answer, ret_fd))
         return err_set(err, EPIPE, "the configuration file cannot be read again: the helper does not answer");
     if (!answer.is_true && answer.code != ENOENT)
         return err_set(err, answer.code, "the configuration file cannot be opened: %s", strerrordesc_np(answer.code));
     if (answer.is_true && *ret_fd < 0) /* the kernel drops what it has no number for */
         return err_set(err, EMFILE, "the configuration file cannot be read again: too many files are open");
     return 0;
+}
+
+static int judge_memory(bool is_answered, int code, const char *what, struct err *err)
+{
+    if (!is_answered)
+        return err_set(err, EPIPE, "%s: the helper does not answer", what);
+    return code ? err_set(err, code, "%s: %s", what, strerrordesc_np(code)) : 0;
+}
+
+int helper_open_memory(struct helper *helper, int *ret_fd, struct err *err)
+{
+    struct question question = { .kind = QUESTION_MEMORY_FILE };
+    struct answer answer = { 0 };
+    bool is_answered = ask_with(helper, &question, -1, &answer, ret_fd);
+
+    if (is_answered && answer.code == 0 && *ret_fd < 0) /* the kernel drops what it has no number for */
+        answer.code = EMFILE;
+    return judge_memory(is_answered, answer.code, "memory that is not swapped", err);
+}
+
+int helper_show_memory(struct helper *helper, int fuse, int *ret_id, struct err *err)
+{
+    struct question question = { .kind = QUESTION_MEMORY_SHOW };
+    struct answer answer = { 0 };
+    cleanup_(closep) int none = -1;
+    bool is_answered = ask_with(helper, &question, fuse, &answer, &none);
+
+    *ret_id = answer.id;
+    return judge_memory(is_answered, answer.code, "give the kernel a file", err);
+}
+
+int helper_hide_memory(struct helper *helper, int fuse, int id, struct err *err)
+{
+    struct question question = { .kind = QUESTION_MEMORY_HIDE, .id = id };
+    struct answer answer = { 0 };
+    cleanup_(closep) int none = -1;
+    bool is_answered = ask_with(helper, &question, fuse, &answer, &none);
+
+    return judge_memory(is_answered, answer.code, "take a file from the kernel", err);
 }

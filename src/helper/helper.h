@@ -1,10 +1,11 @@
 /*
  * helper -- a process beside the daemon that does what the daemon gives up when it confines itself.
  *
- * It is forked before everything else, keeps the rights that we were started with, and does three things. It takes the
+ * It is forked before everything else, keeps the rights that we were started with, and does four things. It takes the
  * dead mount away when the daemon is gone, in order or by SIGKILL: the end of the connection is the end of the daemon,
  * so there is no message for it that could get lost. It looks into /proc/PID for the daemon, since Landlock closes
- * there what ptrace(2) may not touch. And it opens the configuration file once more, that one and no other.
+ * there what ptrace(2) may not touch. It opens the configuration file once more, that one and no other. And it makes
+ * files in memory that the kernel may read in our place, which takes root; those that it made and no others.
  *
  * Units      waits in seconds: a call waits for the other process, for HELPER_WAIT_S at most.
  * Ownership  texts are borrowed for the call.
@@ -52,6 +53,16 @@ bool helper_executable(struct helper *helper, pid_t pid, char *ret_path, size_t 
 
 /* The configuration file as it is now, open for reading; *ret_fd is -1 when it does not exist. */
 CHECKED int helper_open_config(struct helper *helper, int *ret_fd, struct err *err);
+
+/*
+ * FUSE passthrough: helper_open_memory() gives a new, empty file in memory that is never swapped out, open for writing;
+ * once it is filled helper_show_memory() lets the kernel read it, and only the last one that was given. `fuse` is
+ * /dev/fuse. What is shown stays in memory until helper_hide_memory(), or until the mount is gone. EPIPE: no answer in
+ * time, and it may have been done or not.
+ */
+CHECKED int helper_open_memory(struct helper *helper, int *ret_fd, struct err *err);
+CHECKED int helper_show_memory(struct helper *helper, int fuse, int *ret_id, struct err *err);
+CHECKED int helper_hide_memory(struct helper *helper, int fuse, int id, struct err *err);
 
 /* ---- helper_mount.c ---- */
 

@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <linux/magic.h>
 
 #include "helper/helper.h"
 #include "util/check.h"
@@ -253,6 +255,115 @@ static void a_configuration_that_comes_too_late_is_closed(void **state)
     close(free_fd);
 }
 
+/* ---- files that the kernel reads ---- */
+
+static void skip_without_memory(struct helper *helper)
+{
+    cleanup_(closep) int fd = -1;
+    struct err err = { 0 };
+
+    if (helper_open_memory(helper, &fd, &err) < 0) {
+        print_message("%s\n", err.text);
+        skip();
+    }
+}
+
+static void each_file_in_memory_is_new_and_has_no_name(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+    cleanup_(closep) int first = -1;
+    cleanup_(closep) int second = -1;
+    struct err err = { 0 };
+    struct stat one;
+    struct stat two;
+    struct statfs place;
+
+    (void)state;
+    skip_without_memory(helper);
+    assert_int_equal(helper_open_memory(helper, &first, &err), 0);
+    assert_int_equal(pwrite(first, "plain", 5, 0), 5);
+    assert_int_equal(helper_open_memory(helper, &second, &err), 0);
+    assert_true(fcntl(first, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(fstat(first, &one), 0);
+    assert_int_equal(fstat(second, &two), 0);
+    assert_int_equal(fstatfs(second, &place), 0);
+    assert_int_equal(place.f_type, TMPFS_MAGIC);
+    assert_int_equal(one.st_size, 5);
+    assert_int_equal(two.st_size, 0);
+    assert_int_not_equal(one.st_ino, two.st_ino);
+    assert_int_equal(one.st_nlink, 0);
+    assert_int_equal(two.st_nlink, 0);
+}
+
+/* A daemon that was taken over could have the kernel read whatever the helper may, were it not so. */
+static void the_kernel_is_shown_no_file_but_the_last_that_was_made(void **state)
+{
+    cleanup_(helper_freep) struct helper *helper = start();
+    cleanup_(closep) int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    cleanup_(closep) int fd = -1;
+    struct err err = { 0 };
+    int id = 0;
+
+    (void)state;
+    if (fuse < 0)
+        skip();
+    skip_without_memory(helper);
+    assert_int_equal(helper_open_memory(helper, &fd, &err), 0);
+    assert_int_equal(helper_show_memory(helper, fuse, &id, &err), -EPERM); /* nothing is mounted with it */
+    assert_int_equal(helper_show_memory(helper, fuse, &id, &err), -EBADF); /* it was the last one once */
+    assert_int_equal(id, 0);
+    assert_int_equal(helper_hide_memory(helper, fuse, 1, &err), -EPERM);
+}
+
+static void what_is_not_dev_fuse_is_not_asked(void **state)
+{
+    static const char *const others[] = { "/dev/null", "/dev/zero", "/proc/self/status" };
+    cleanup_(helper_freep) struct helper *helper = start();
+    struct err err = { 0 };
+    int id = 0;
+
+    (void)state;
+    skip_without_memory(helper);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        cleanup_(closep) int other = open(others[i], O_RDONLY | O_CLOEXEC);
+        cleanup_(closep) int fd = -1;
+
+        assert_int_equal(helper_open_memory(helper, &fd, &err), 0);
+        assert_int_equal(helper_show_memory(helper, other, &id, &err), -EBADF);
+        assert_int_equal(helper_hide_memory(helper, other, 1, &err), -EBADF);
+    }
+    assert_int_equal(helper_show_memory(helper, -1, &id, &err), -EBADF); /* none beside the question */
+    assert_int_equal(helper_hide_memory(helper, -1, 1, &err), -EBADF);
+}
+
+static void whoever_is_not_root_has_no_such_memory(void **state)
+{
+    enum { NOBODY = 65534 };
+    pid_t pid;
+    int status = 0;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    pid = fork();
+    if (pid == 0) {
+        struct helper *helper = NULL;
+        struct err err = { 0 };
+        int fd = -1;
+        int r = setresuid(NOBODY, NOBODY, NOBODY);
+
+        if (r == 0)
+            r = helper_new("", &helper, &err);
+        if (r == HELPER_IS_CHILD)
+            helper_serve(helper);
+        r = r == 0 ? helper_open_memory(helper, &fd, &err) : 0;
+        helper_free(helper);
+        _exit(r == -EPERM && fd < 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void the_end_of_the_connection_is_its_end(void **state)
 {
     cleanup_(helper_freep) struct helper *helper = start();
@@ -301,6 +412,10 @@ int main(void)
         cmocka_unit_test(the_configuration_file_is_opened_as_it_is_now),
         cmocka_unit_test(a_configuration_without_a_descriptor_is_an_error),
         cmocka_unit_test(a_configuration_that_comes_too_late_is_closed),
+        cmocka_unit_test(each_file_in_memory_is_new_and_has_no_name),
+        cmocka_unit_test(the_kernel_is_shown_no_file_but_the_last_that_was_made),
+        cmocka_unit_test(what_is_not_dev_fuse_is_not_asked),
+        cmocka_unit_test(whoever_is_not_root_has_no_such_memory),
         cmocka_unit_test(the_end_of_the_connection_is_its_end),
         cmocka_unit_test(it_keeps_no_descriptor_of_ours),
         cmocka_unit_test(other_mounts_are_neither_ours_nor_dead),
