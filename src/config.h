@@ -85,6 +85,7 @@ struct config {
     int64_t memory_size;
     bool offline;
     bool confine;
+    bool passthrough;
     bool yara_check;
     bool resubmit;
     int transport;  /* 0 raw, 1 zip */

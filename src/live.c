@@ -35,6 +35,7 @@ static int apply(struct program *program, const struct changes *changes, struct 
     const struct config *config = &program->config;
 
     store_limit(program->store, config->cache_size, config->memory_size);
+    fs_limit(program->fs, config->memory_size);
     cache_tune(program->cache, config->local_dir[0] ? 0 : config->reserve_percent, config->yara_check);
     tree_tune(program->tree, program_deny(config), config->resubmit);
     return changes->has_budget ? program_set_budget(program, err) : 0;

@@ -313,6 +313,8 @@ static int mount_and_serve(struct program *program, struct err *err)
         .helper = program->helper,
         .mountpoint = program->config.mountpoint,
         .mount_options = program->config.kernel_options,
+        .passthrough = program->config.passthrough,
+        .passthrough_bytes = program->config.memory_size,
         .debug = program->config.debug,
         .ends_on_hangup = program->config.foreground && has_terminal(),
         .alive_ms = notify_alive_ms(),

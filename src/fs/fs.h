@@ -26,6 +26,8 @@ struct fs_config {
     struct helper *helper; /* takes the mount away at the end; borrowed, like the tree */
     const char *mountpoint;
     const char *mount_options;    /* for the kernel, comma separated, beyond ours; "" for none */
+    bool passthrough;             /* the kernel reads what is opened again from a copy, where that can be */
+    int64_t passthrough_bytes;    /* what those copies may take */
     bool debug;                   /* libfuse prints every request to stderr */
     bool ends_on_hangup;          /* SIGHUP is the end of our terminal, and ours; else it is for `reload` */
     int64_t alive_ms;             /* how often `alive` is called while threads and locks move; 0: never */
@@ -45,6 +47,9 @@ CHECKED int fs_new(const struct fs_config *config, struct fs **ret_fs, struct er
 
 /* Serves until unmounted, or until SIGTERM, SIGINT or fs_stop(); then everything in flight is ended. */
 CHECKED int fs_run(struct fs *fs, struct err *err);
+
+/* Another passthrough_bytes from now on, from any thread. */
+void fs_limit(struct fs *fs, int64_t passthrough_bytes);
 
 /* What waits, and for what: lines for the log. */
 struct buf;

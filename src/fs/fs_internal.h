@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "fs/fs.h"
+#include "fs/fs_backing_table.h"
 #include "tree/tree.h"
 #include "util/list.h"
 #include "util/lock.h"
@@ -29,6 +30,7 @@ enum {
     FS_LOCKED_LIMIT_MS = 1500,     /* likewise mkdir() and rename(), while the kernel has the directory locked */
     FS_META_LIMIT_MS = 60 * 1000,
     FS_BATCH_WINDOW_MS = 15, /* how long the first of a batch waits for its neighbours */
+    FS_SWEEP_MS = 10 * 1000, /* how often copies for passthrough are compared with what is local */
     FS_STOP_S = 2,           /* from a signal to unmounted; then the kernel ends us */
     FS_DESCRIBED_MAX = 100,  /* jobs that are told one by one */
 };
@@ -72,6 +74,17 @@ struct fs_buffers {
     size_t n;
 };
 
+/* Which open of a sample the kernel reads itself, and from what. */
+struct fs_backing {
+    struct lock lock; /* rank LOCK_FS_BACKING; guards what follows */
+    struct cond work;
+    struct backing_table table;
+    atomic_bool is_ending;
+    bool is_possible; /* of our side; what the kernel says of it comes with INIT. Constant once threads run. */
+    bool has_thread;
+    pthread_t thread;
+};
+
 struct fs {
     struct fs_config config;
     struct tree *tree;
@@ -85,6 +98,7 @@ struct fs {
     bool has_signals;
     atomic_bool stopping;
     struct fs_buffers buffers;
+    struct fs_backing backing;
 
     struct lock lock;            /* rank LOCK_FS_PARK; guards what follows */
     struct cond work[N_LANES];   /* a lane has a job */
@@ -116,6 +130,21 @@ struct fs_call *fs_call_new(struct fs *fs, fuse_req_t req, const char *op, fs_ca
                             const struct fuse_file_info *fi);
 void fs_call_free(struct fs_call *call);
 
+/* ---- fs_backing.c: passthrough ---- */
+void fs_backing_init(struct fs *fs);
+void fs_backing_done(struct fs *fs);
+CHECKED int fs_backing_start(struct fs *fs, struct err *err);
+void fs_backing_stop(struct fs *fs);
+
+/* At INIT. */
+void fs_backing_agree(struct fs *fs, struct fuse_conn_info *conn);
+
+/* Counts an open, and says in `fi` who reads it. To be taken back when the kernel never learns of it, and at release;
+ * of what is no sample both do nothing. */
+CHECKED int fs_backing_open(struct fs *fs, fuse_ino_t ino, const struct tree_open *opened, struct fuse_file_info *fi,
+                            struct err *err);
+void fs_backing_close(struct fs *fs, fuse_ino_t ino);
+
 /* ---- fs_poll.c: poll(2) ---- */
 void fs_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph);
 
@@ -131,6 +160,7 @@ void fs_reply_err(fuse_req_t req, const char *op, fuse_ino_t ino, const struct e
 void fs_reply_code(fuse_req_t req, const char *op, fuse_ino_t ino, int code);
 void fs_fill_stat(const struct fs *fs, const struct tree_attr *attr, struct stat *st);
 void fs_fill_entry(const struct fs *fs, const struct tree_attr *attr, struct fuse_entry_param *entry);
+void fs_fill_open(struct fuse_file_info *fi, const struct tree_open *opened);
 void *fs_buffer_take(struct fs *fs);
 void fs_buffer_give(struct fs *fs, void *buffer);
 

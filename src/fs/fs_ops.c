@@ -47,6 +47,7 @@ static void fs_op_init(void *userdata, struct fuse_conn_info *conn)
     conn->max_background = FS_BACKGROUND_MAX;
     conn->max_read = FS_READ_MAX; /* the same as the mount option */
     conn->max_readahead = FS_READ_MAX;
+    fs_backing_agree(fs, conn);
     if (fs->config.ready)
         fs->config.ready(fs->config.closure);
 }
@@ -244,14 +245,6 @@ static void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, co
     refuse(req, "link", new_parent);
 }
 
-static void set_open_flags(struct fuse_file_info *fi, const struct tree_open *opened)
-{
-    fi->direct_io = opened->is_live;
-    fi->nonseekable = opened->is_stream;
-    fi->keep_cache = opened->is_immutable;
-    fi->noflush = opened->is_immutable; /* nothing to say at close: one round trip less */
-}
-
 static int run_open(struct fs *fs, struct fs_call *call, struct need *need, struct err *err)
 {
     struct handle *handle = NULL;
@@ -264,11 +257,14 @@ static int run_open(struct fs *fs, struct fs_call *call, struct need *need, stru
     if (r != 0)
         return r;
     call->fi.fh = (uintptr_t)handle;
-    set_open_flags(&call->fi, &opened);
-    if (fuse_reply_open(call->req, &call->fi) != 0)
-        (void)tree_release(fs->tree, handle, &nobody,
-                           &ignored); /* an interrupted open gets no release; nothing is dirty */
-    return 0;
+    fs_fill_open(&call->fi, &opened);
+    r = fs_backing_open(fs, call->ino, &opened, &call->fi, err);
+    if (r == 0 && fuse_reply_open(call->req, &call->fi) == 0)
+        return 0;
+    if (r == 0)
+        fs_backing_close(fs, call->ino);                     /* an interrupted open gets no release */
+    (void)tree_release(fs->tree, handle, &nobody, &ignored); /* nothing is dirty */
+    return r;
 }
 
 static void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -362,6 +358,7 @@ static void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
     int r;
 
     fs_poll_forget(fs, handle_of(fi));
+    fs_backing_close(fs, ino);
     r = tree_release(fs->tree, handle_of(fi), &need, &err);
     if (r == TREE_NEED)
         fs_job_background(fs, &need);
@@ -544,7 +541,7 @@ static void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mo
         return;
     }
     fi->fh = (uintptr_t)handle;
-    set_open_flags(fi, &opened);
+    fs_fill_open(fi, &opened);
     fs_fill_entry(fs, &attr, &entry);
     if (fuse_reply_create(req, &entry, fi) != 0) {
         (void)tree_release(fs->tree, handle, &nobody, &err); /* nothing is dirty yet */

@@ -64,6 +64,14 @@ void fs_fill_entry(const struct fs *fs, const struct tree_attr *attr, struct fus
     fs_fill_stat(fs, attr, &entry->attr);
 }
 
+void fs_fill_open(struct fuse_file_info *fi, const struct tree_open *opened)
+{
+    fi->direct_io = opened->is_live;
+    fi->nonseekable = opened->is_stream;
+    fi->keep_cache = opened->is_immutable;
+    fi->noflush = opened->is_immutable; /* nothing to say at close: one round trip less */
+}
+
 void *fs_buffer_take(struct fs *fs)
 {
     struct fs_buffers *buffers = &fs->buffers;

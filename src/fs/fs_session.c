@@ -117,6 +117,7 @@ int fs_new(const struct fs_config *config, struct fs **ret_fs, struct err *err)
     fs->gid = getgid();
     lock_init(&fs->lock, LOCK_FS_PARK);
     lock_init(&fs->buffers.lock, LOCK_FS_BUFFERS);
+    fs_backing_init(fs);
     list_init(&fs->jobs);
     list_init(&fs->watchers);
     list_init(&fs->pollers);
@@ -176,8 +177,11 @@ int fs_run(struct fs *fs, struct err *err)
     if (r == 0)
         r = fs_park_start(fs, err);
     if (r == 0)
+        r = fs_backing_start(fs, err);
+    if (r == 0)
         r = serve(fs, err);
     fs_signal_stop(fs);
+    fs_backing_stop(fs);
     fs_park_stop(fs);
     fs_poll_stop(fs);
     return r;
@@ -212,6 +216,7 @@ void fs_free(struct fs *fs)
         free(fs->buffers.idle[--fs->buffers.n]);
     for (int lane = 0; lane < N_LANES; lane++)
         cond_done(&fs->work[lane]);
+    fs_backing_done(fs);
     lock_done(&fs->buffers.lock);
     lock_done(&fs->lock);
     free(fs);

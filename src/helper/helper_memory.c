@@ -29,8 +29,10 @@ static int make_place(void)
     cleanup_(closep) int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
 
     if (context < 0 || fsconfig(context, FSCONFIG_SET_FLAG, "noswap", NULL, 0) < 0 ||
-        fsconfig(context, FSCONFIG_SET_STRING, "mode", "0700", 0) < 0 ||
-        fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        fsconfig(context, FSCONFIG_SET_STRING, "mode", "0700", 0) < 0)
+        return -1;
+    (void)fsconfig(context, FSCONFIG_SET_STRING, "huge", "within_size", 0); /* not every kernel can; only slower then */
+    if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -1;
     return fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }

@@ -188,7 +188,10 @@ static int open_sample(struct tree *tree, struct handle *handle, int flags, stru
         /* Exact sizes let the kernel keep pages for ever; without one every read must reach us. */
         ret_open->is_immutable = is_exact;
         ret_open->is_live = !is_exact;
-        node_set_size(tree, handle->ino, store_object_size(handle->object), is_exact);
+        ret_open->is_sample = true;
+        ret_open->digest = *digest;
+        ret_open->bytes = store_object_size(handle->object);
+        node_set_size(tree, handle->ino, ret_open->bytes, is_exact);
     }
     if (r != STORE_ABSENT)
         return r;

@@ -113,6 +113,10 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
     buf_printf(text, "mounted\t%s\n", clock_iso(tree->started_s).s);
     if (tree->config.confined)
         buf_printf(text, "confined\t%s\n", tree->config.confined);
+    lock_acquire(&tree->lock);
+    if (tree->passthrough[0])
+        buf_printf(text, "passthrough\t%s\n", tree->passthrough);
+    lock_release(&tree->lock);
     buf_printf(text, "submissions\t%lld\n", (long long)health.n_submissions);
     buf_printf(text, "downloads\t%lld\n", (long long)health.n_downloads);
     buf_printf(text, "downloaded_bytes\t%lld\n", (long long)health.n_download_bytes);
@@ -134,6 +138,13 @@ static int render_status(struct tree *tree, const struct subject *subject, struc
         buf_putc(text, '\n');
     }
     return buf_check(text, err, "status");
+}
+
+void tree_note_passthrough(struct tree *tree, const char *note)
+{
+    lock_acquire(&tree->lock);
+    (void)snprintf(tree->passthrough, sizeof tree->passthrough, "%s", note); /* cut, as promised */
+    lock_release(&tree->lock);
 }
 
 int tree_status(struct tree *tree, struct buf *text, struct err *err)

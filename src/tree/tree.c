@@ -401,6 +401,11 @@ uint64_t tree_wait_changes(struct tree *tree, uint64_t seen, int64_t wait_ms)
     return cache_wait_changes(tree->cache, seen, wait_ms);
 }
 
+bool tree_is_local(struct tree *tree, const struct digest *digest)
+{
+    return store_object_exists(tree->store, digest);
+}
+
 void tree_cancel(struct tree *tree)
 {
     cache_cancel(tree->cache);

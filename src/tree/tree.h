@@ -27,7 +27,7 @@
 #include "util/err.h"
 
 enum { TREE_NEED = 100 }; /* no outcome of another layer, so that none passes for a need by mistake */
-enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100, TREE_DENY_MAX = 1023 };
+enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100, TREE_DENY_MAX = 1023, TREE_NOTE_MAX = 255 };
 
 struct cache;
 struct helper;
@@ -83,6 +83,9 @@ struct tree_open {
     bool is_live;      /* bytes change: no page cache */
     bool is_stream;    /* no seeking */
     bool is_immutable; /* pages stay valid for ever */
+    bool is_sample;    /* so many bytes with this digest; of others neither says anything: */
+    struct digest digest;
+    int64_t bytes;
 };
 
 CHECKED int tree_new(const struct tree_config *config, struct tree **ret_tree, struct err *err);
@@ -201,6 +204,12 @@ void tree_cancel(struct tree *tree);
 /* The whole tree in words: a line "path<TAB>what it is" for each row of the table. Needs no mount. */
 struct buf;
 void tree_describe(struct buf *text);
+
+/* True when the bytes of the sample are here. */
+bool tree_is_local(struct tree *tree, const struct digest *digest);
+
+/* What `status` says of passthrough from now on; cut at TREE_NOTE_MAX bytes. */
+void tree_note_passthrough(struct tree *tree, const char *note);
 
 /* What the file `status` says. */
 CHECKED int tree_status(struct tree *tree, struct buf *text, struct err *err);

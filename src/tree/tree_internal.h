@@ -194,7 +194,8 @@ struct tree {
     struct lock lock;     /* rank LOCK_TREE; guards what follows */
     bool has_deny;        /* likewise */
     char deny[TREE_DENY_MAX + 1];
-    struct map nodes; /* by inode number */
+    char passthrough[TREE_NOTE_MAX + 1]; /* for `status`; "": nothing is known yet */
+    struct map nodes;                    /* by inode number */
     struct list spools;
     size_t n_spools;
     struct list handles;   /* all that are open: an unmount by force releases none of them */

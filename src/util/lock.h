@@ -18,6 +18,7 @@
 /* Every lock of both programs, outermost first. */
 enum lock_rank {
     LOCK_FS_PARK = 1, /* fs: parked requests and jobs */
+    LOCK_FS_BACKING,  /* fs: which open is read by whom */
     LOCK_TREE,        /* tree: nodes and open files */
     LOCK_CACHE,       /* cache: poller, events, counters */
     LOCK_API,         /* api: the token */
