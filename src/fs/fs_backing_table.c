@@ -64,7 +64,7 @@ static void leave(struct backing_table *table, struct backing *backing)
 
 static void forget_oldest(struct backing_table *table)
 {
-    struct backing *oldest = first_of(&table->seen);
+    struct backing *oldest = container_of(table->seen.next, struct backing, link); /* not empty: n_seen */
 
     leave(table, oldest);
     map_remove(&table->by_ino, &oldest->by_ino);
