@@ -27,7 +27,7 @@
 #include "util/err.h"
 
 enum { TREE_NEED = 100 }; /* no outcome of another layer, so that none passes for a need by mistake */
-enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100, TREE_DENY_MAX = 1023, TREE_NOTE_MAX = 255 };
+enum { TREE_ROOT = 1, TREE_NAME_MAX = 255, TREE_MEET_MAX = 100, TREE_DENY_MAX = 1023, TREE_NOTE_MAX = 511 };
 
 struct cache;
 struct helper;
