@@ -234,7 +234,6 @@ static enum backing_work next_work(struct fs *fs, int64_t *swept_ms, struct back
 static void *backing_main(void *closure)
 {
     struct fs *fs = closure;
-    struct fs_backing *backing = &fs->backing;
     int64_t swept_ms = clock_mono_ms();
     struct backing *row;
     struct copy copy;
@@ -244,13 +243,13 @@ static void *backing_main(void *closure)
         bool is_gone = work == BACKING_CLOSE && close_copy(fs, row->id); /* constant while it is worked on */
         int id = work == BACKING_BUILD ? make_copy(fs, &copy) : 0;
 
-        lock_acquire(&backing->lock);
+        lock_acquire(&fs->backing.lock);
         if (work == BACKING_BUILD)
-            backing_built(&backing->table, row, &copy.digest, id);
+            backing_built(&fs->backing.table, row, &copy.digest, id);
         else
-            backing_closed(&backing->table, row, is_gone);
+            backing_closed(&fs->backing.table, row, is_gone);
         say_on_locked(fs);
-        lock_release(&backing->lock);
+        lock_release(&fs->backing.lock);
     }
     return NULL;
 }
@@ -318,18 +317,16 @@ int fs_backing_start(struct fs *fs, struct err *err)
 
 void fs_backing_agree(struct fs *fs, struct fuse_conn_info *conn)
 {
-    struct fs_backing *backing = &fs->backing;
-
-    if (!backing->is_possible)
+    if (!fs->backing.is_possible)
         return;
     if (!agree(conn)) {
         say_off(fs, "this kernel has no FUSE passthrough");
         return;
     }
-    lock_acquire(&backing->lock);
-    backing->table.is_on = true;
+    lock_acquire(&fs->backing.lock);
+    fs->backing.table.is_on = true;
     say_on_locked(fs);
-    lock_release(&backing->lock);
+    lock_release(&fs->backing.lock);
     log_event(LOG_LEVEL_INFO, "passthrough", LOG_TEXT(LOG_STATUS, "on"));
 }
 
