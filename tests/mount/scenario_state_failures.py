@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from faults import Faults, every_failure, lives, main
-from harness import ELF_FILES, JOB_MAX_S, Bench, claim, errno_of, read_error, same, until
+from harness import ELF_FILES, EVERYTHING, JOB_MAX_S, Bench, claim, errno_of, read_error, same, until
 from ledger import Ledger
 from samples import Zoo
 
@@ -43,11 +43,16 @@ def all_is_well(bench: Bench, n: int) -> None:
     for number in range(n):
         same(bench.sample(f"s{number}").read_bytes(), bench.zoo[f"s{number}"].content)
     same(bench.job("after", ELF_FILES).name, "after")
-    sent = [call.json["yara_rule"] for call in bench.proxy.calls("hunt")]
-    same(len(sent), len(set(sent)), "no rule is sent twice")
     ledger = Ledger(bench, PLENTY)
     until(lambda: is_settled(bench, ledger), JOB_MAX_S, "what could not be noted is found, and noted")
+    until(lambda: not {"queued", "sending"} & {line.split()[0] for line in states(bench)}, JOB_MAX_S, "all have a verdict")
     ledger.agree("when nothing fails any more")
+    sent = [call.json["yara_rule"] for call in bench.proxy.calls("hunt")]
+    same(len(sent), len(set(sent)), "no rule is sent twice, however late")
+
+
+def states(bench: Bench) -> list[str]:
+    return [path.read_text() for path in (bench.root / "hunts").glob("*/status")]
 
 
 @claim(mounted=False, prepare=samples, options=PAID, is_bounded=True, trouble=TROUBLE)
@@ -103,14 +108,35 @@ def a_state_that_fails_for_a_while_spends_nothing_and_then_works(bench: Bench) -
 
 @claim(mounted=False, prepare=samples, options=PAID, is_bounded=True, trouble=TROUBLE)
 def a_state_that_cannot_be_read_is_an_errno(bench: Bench) -> None:
+    """What is not known for this moment is not taken for what is not there."""
     faults = Faults(bench)
     bench.mount()
+    same(bench.sample("s0").read_bytes(), bench.zoo["s0"].content)
+    os.stat(bench.sample("s1"))
+    bench.job("before", EVERYTHING)
+    looks = [lambda: sorted(os.listdir(bench.root / "hunts")), lambda: len(os.listdir(bench.root / "requests")),
+             lambda: bench.read("hunts/before/status"), lambda: bench.read("hunts/before/hashes.txt"),
+             lambda: os.stat(bench.sample("s0")).st_size, lambda: os.stat(bench.sample("s1")).st_size,
+             lambda: bench.read(f"metadata/{bench.zoo['s1'].sha256}.json"), lambda: bench.sample("s0").read_bytes()]
+    bench.remount()
+    right = [look() for look in looks]
+    bench.remount()
+    n_calls = len(bench.proxy.asked())
     faults.arm("DB_READ", times=FOR_EVER)
-    bench.run("ls hunts requests samples; cat budget status hunts/none/status", ok=False)
-    assert read_error(bench.sample("s0")) in {None, "EIO"}
+    seen = [outcome(look) for look in looks]
+    assert faults.fired("DB_READ") and "EIO" in seen, f"nothing had to be read: {seen}"
+    same([one for one, truth in zip(seen, right) if one not in (truth, "EIO")], [], "neither right nor an error")
+    same(len(bench.proxy.asked()), n_calls, "calls")
     faults.disarm("DB_READ")
     lives(bench)
+    same([look() for look in looks], right, "afterwards")
     all_is_well(bench, 3)
+
+
+def outcome(look: Callable[[], object]) -> object:
+    """What it sees, or its errno."""
+    seen = []
+    return errno_of(lambda: seen.append(look())) or seen[0]
 
 
 if __name__ == "__main__":

@@ -54,6 +54,19 @@ def the_first_read_after_an_hour_works_and_nothing_is_paid_twice(bench: Bench) -
     Ledger(bench, GIVEN).agree("after the nights")
 
 
+@claim(mounted=False)
+def a_token_that_has_ended_in_the_night_is_not_tried(bench: Bench) -> None:
+    """It has half an hour, which CLOCK_MONOTONIC does not see pass."""
+    faults = Faults(bench)
+    bench.mount()
+    bench.sample("pe32").read_bytes()
+    same(len(bench.proxy.calls("token")), 1)
+    faults.arm("CLOCK", times=FOR_EVER, code=HOUR_S)
+    bench.sample("text").read_bytes()
+    same(len(bench.proxy.calls("token")), 2, "tokens")
+    same([str(call) for call in bench.proxy.calls() if call.status == 401], [])
+
+
 @claim(mounted=False, engine=["--token-lifetime", str(TOKEN_S), "--job-delay-ms", "4000"], options=PAID, is_bounded=True)
 def a_hunt_that_was_under_way_is_followed_and_not_sent_again(bench: Bench) -> None:
     night = Night(bench)
