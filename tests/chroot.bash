@@ -29,6 +29,8 @@ chroot_base() {
         return 1
     }
     mknod -m 666 "$dir/base.part/dev/fuse" c 10 229
+    # An installation of Debian 12 makes it, debootstrap does not.
+    [ -e "$dir/base.part/etc/hosts" ] || printf '127.0.0.1\tlocalhost\n::1\tlocalhost\n' >"$dir/base.part/etc/hosts"
     # No package that is installed there may start a service.
     printf '#!/bin/sh\nexit 101\n' >"$dir/base.part/usr/sbin/policy-rc.d"
     chmod 755 "$dir/base.part/usr/sbin/policy-rc.d"
