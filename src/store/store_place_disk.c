@@ -276,6 +276,7 @@ CHECKED static int rename_into(struct store *store, const struct store_ref *ref,
         store_object_replaced_locked(store, &ref->digest);
     }
     lock_release(&store->files);
+    CRASH_POINT(COMMIT_RENAMED);
     return r;
 }
 
@@ -290,16 +291,13 @@ CHECKED static int settle(const struct store_writer *writer, struct err *err)
     return 0;
 }
 
-CHECKED static int publish_alone(struct store *store, struct store_writer *writer, struct err *err)
+CHECKED static int name_alone(struct store *store, struct store_writer *writer, struct err *err)
 {
     struct name name = name_of(&writer->ref);
     cleanup_(closep) int outer_fd = -1;
     cleanup_(closep) int inner_fd = -1;
     int r;
 
-    if (fdatasync(writer->blob.fd) < 0)
-        return err_sys(err, "sync the %s", store_object_noun(writer->ref.shelf));
-    CRASH_POINT(COMMIT_SYNCED);
     name.s[SCAN_PREFIX] = '\0'; /* "ab", "cd" */
     name.s[2 * SCAN_PREFIX + 1] = '\0';
     r = store_files_make_dir(shelf_fd(store, writer->ref.shelf), name.s, &outer_fd, err);
@@ -307,7 +305,6 @@ CHECKED static int publish_alone(struct store *store, struct store_writer *write
         r = store_files_make_dir(outer_fd, name.s + SCAN_PREFIX + 1, &inner_fd, err);
     if (r == 0)
         r = rename_into(store, &writer->ref, &writer->blob, err);
-    CRASH_POINT(COMMIT_RENAMED);
     if (r == 0 && fsync(inner_fd) < 0)
         r = err_sys(err, "sync the directory of the %s", store_object_noun(writer->ref.shelf));
     return r;
@@ -329,24 +326,31 @@ CHECKED static int make_dirs(struct store *store, const struct store_ref *ref, s
     return 0;
 }
 
-/* Waits once for all of them. Errors of others on this filesystem count as ours: nobody could tell. */
+/* Waits once for all that is written. Errors of others on this filesystem count as ours: nobody could tell. */
 CHECKED static int sync_all(const struct store *store, struct err *err)
 {
     return syncfs(store->cache_fd) < 0 ? err_sys(err, "sync the cache") : 0;
 }
 
-CHECKED static int publish_together(struct store *store, struct store_writer *const *writers, size_t n, struct err *err)
+CHECKED static int name_together(struct store *store, struct store_writer *const *writers, size_t n, struct err *err)
 {
-    int r = sync_all(store, err);
+    int r = 0;
 
-    CRASH_POINT(COMMIT_SYNCED);
     for (size_t i = 0; r == 0 && i < n; i++) {
         r = make_dirs(store, &writers[i]->ref, err);
         if (r == 0)
             r = rename_into(store, &writers[i]->ref, &writers[i]->blob, err);
-        CRASH_POINT(COMMIT_RENAMED);
     }
     return r < 0 ? r : sync_all(store, err);
+}
+
+/* One alone does not wait for what others have written. */
+CHECKED static int sync_bytes(struct store *store, struct store_writer *const *writers, size_t n, struct err *err)
+{
+    if (n > 1)
+        return sync_all(store, err);
+    return fdatasync(writers[0]->blob.fd) < 0 ? err_sys(err, "sync the %s", store_object_noun(writers[0]->ref.shelf))
+                                              : 0;
 }
 
 /* Everything on the platter before it has its name, and the name before anybody is told. */
@@ -357,7 +361,10 @@ CHECKED static int disk_publish(struct store *store, struct store_writer *const 
     for (size_t i = 0; r == 0 && i < n; i++)
         r = settle(writers[i], err);
     if (r == 0)
-        r = n == 1 ? publish_alone(store, writers[0], err) : publish_together(store, writers, n, err);
+        r = sync_bytes(store, writers, n, err);
+    CRASH_POINT(COMMIT_SYNCED);
+    if (r == 0)
+        r = n == 1 ? name_alone(store, writers[0], err) : name_together(store, writers, n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         (void)store_place_disk_damaged(store, &writers[i]->ref.digest, true); /* there is a good one: of no use now */
     return r;
