@@ -426,8 +426,10 @@ int engine_index_list(struct engine_index *index, const struct engine_bytes *pat
 {
     static const char text[] =
         "SELECT s.sha256, s.sha1, s.md5, s.size, s.filetype,"
-        " (SELECT MIN(f.mtime_ns) FROM file f WHERE f.sha256 = s.sha256) AS seen FROM sample s%s seen IS NOT NULL";
-    static const char may[] = " LEFT JOIN gram g ON g.sha256 = s.sha256 WHERE may_contain(g.id, g.n) AND";
+        " (SELECT MIN(f.mtime_ns) FROM file f WHERE f.sha256 = s.sha256) AS seen FROM %s seen IS NOT NULL";
+    static const char all[] = "sample s WHERE";
+    /* In this order: each sample has a map, and most of them end there. */
+    static const char may[] = "gram g CROSS JOIN sample s ON s.sha256 = g.sha256 WHERE may_contain(g.id, g.n) AND";
     cleanup_(sqlite3_closep) sqlite3 *sql = NULL;
     cleanup_(engine_maps_freep) struct engine_maps *maps = NULL;
     cleanup_(sqlite3_finalizep) sqlite3_stmt *stmt = NULL;
@@ -440,7 +442,7 @@ int engine_index_list(struct engine_index *index, const struct engine_bytes *pat
         r = engine_maps_new(sql, patterns, n_patterns, &maps, err);
     if (r < 0)
         return r;
-    (void)sqlite3_snprintf(sizeof query, query, text, n_patterns ? may : " WHERE"); /* fits */
+    (void)sqlite3_snprintf(sizeof query, query, text, n_patterns ? may : all); /* fits */
     if (sqlite3_prepare_v2(sql, query, -1, &stmt, NULL) != SQLITE_OK)
         return err_set(err, EIO, "list samples: %s", sqlite3_errmsg(sql));
     while ((row = sqlite3_step(stmt)) == SQLITE_ROW) {
