@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-
 from harness import EVERYTHING, JOB_MAX_S, Bench, claim, errno_of, main, same, sha256
-from proxy import cut, flip, reset_after
+from proxy import cut, failed_job, flip, reset_after
 
 NOBODY = "00" * 32
 
@@ -225,6 +224,28 @@ def fetch_n_and_fetch_hashes(bench: Bench) -> None:
     reqid = bench.read("hunts/wiper/id").strip()
     bench.run(f"echo fetch 1 > requests/{reqid}/ctl")
     same(asked(bench)[2:], [[hashes[2]]])
+
+
+@claim
+def a_list_whose_job_failed_is_sent_again_when_told_so(bench: Bench) -> None:
+    """By `retry`, and by the same `fetch`, which finds the same list under its name. Each time is paid for."""
+    hunt = bench.job("all", EVERYTHING)
+    bench.proxy.fail("requests", failed_job("the archive is on fire"))
+    bench.run("echo fetch 2 > hunts/all/ctl")
+    assert finished(bench, "all").startswith("failed"), bench.read("downloads/all/status")
+    same(os.listdir(bench.root / "samples"), [])
+    bench.run("echo retry > downloads/all/ctl")
+    assert finished(bench, "all").startswith("failed"), bench.read("downloads/all/status")
+    bench.proxy.heal("requests")
+    bench.run("echo fetch 2 > hunts/all/ctl")
+    assert finished(bench, "all").startswith("done results=2 missing=0"), bench.read("downloads/all/status")
+    [wanted] = {tuple(one) for one in asked(bench)}
+    same((len(asked(bench)), len(wanted)), (3, 2))
+    same([entry.name for entry in os.scandir(bench.root / "downloads") if entry.is_dir()], ["all"])
+    for name in wanted:
+        same(sha256(hunt / "samples" / name), name)
+    same(bench.proxy.paid(), ["hunt", *wanted * 3])
+
 
 
 @claim(engine=["--download-limit", "3"])
