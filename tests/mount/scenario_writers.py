@@ -90,6 +90,25 @@ def hunts_sent(bench: Bench) -> list[str]:
 
 
 @claim
+def an_open_file_takes_the_name_of_another_open_one(bench: Bench) -> None:
+    """As rename(2) says: who had the name writes into a file that has none, and nothing of it is sent."""
+    text = "rule taken { condition: filesize == 1 }\n"
+    first, second = bench.root / "hunts/first.yar", bench.root / "hunts/second.yar"
+    with first.open("w") as taken, second.open("w") as lost:
+        taken.write(text)
+        taken.flush()
+        lost.write("rule lost { condition: filesize == 2 }\n")
+        lost.flush()
+        first.rename(second)
+        same((second.read_text(), first.exists()), (text, False))
+    assert bench.wait("second").startswith("done"), bench.read("hunts/second/status")
+    same((second.read_text(), os.listdir(bench.root / "requests")), (text, [bench.read("hunts/second/id").strip()]))
+    same([call.json["yara_rule"] for call in bench.proxy.calls("hunt")], [text])
+    same(bench.proxy.paid(), ["hunt"])
+
+
+
+@claim
 def every_writer_submits_once_with_the_whole_text(bench: Bench) -> None:
     failed = []
     for writer, line in WRITERS.items():
