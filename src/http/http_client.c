@@ -432,12 +432,27 @@ static bool may_be_sent(const struct exchange *x)
     return pretransfer_us > 0 || request_bytes > 0;
 }
 
+/* What a proxy said to CONNECT when that is a no: nothing of the request has left then. 0: it said none. */
+static long refusal_of_proxy(const struct exchange *x)
+{
+    enum { OK_MAX = 299 };
+    long status = 0;
+
+    (void)curl_easy_getinfo(x->handle->easy, CURLINFO_HTTP_CONNECTCODE, &status); /* cannot fail */
+    return status > OK_MAX ? status : 0;
+}
+
 static int fail(struct exchange *x, CURLcode code, bool *sent)
 {
     const char *place = x->request->place->name;
+    long refusal = refusal_of_proxy(x);
 
     if (x->code < 0)
         return x->code;
+    if (refusal) {
+        *sent = false;
+        return err_set(x->err, ENETUNREACH, "%s: the proxy refused with %ld", place, refusal);
+    }
     if (code == CURLE_OPERATION_TIMEDOUT && !*sent)
         return err_set(x->err, ENETUNREACH, "%s: no connection in time", place);
     for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {

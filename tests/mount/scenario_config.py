@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 from harness import (CLIENT_ID, CLIENT_SECRET, CREDENTIALS, NOBODY, START_MAX_S, Bench, claim, claim_of_root, main, malqueryfs,
@@ -134,6 +137,34 @@ def each_thing_is_a_line(bench: Bench) -> None:
                        "read scope, quotas", "write scope"])
     assert "0 of 1000" in steps["read scope, quotas"][1], steps
     same(bench.proxy.paid(), [])
+
+
+@claim(mounted=False)
+def a_proxy_is_asked_for_what_is_elsewhere_and_only_for_that(bench: Bench) -> None:
+    """It is told the name, which nobody here looks up, and never a secret; what is on this machine needs none."""
+    heard = []
+
+    def refuse(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # until the server is shut down
+            while True:
+                with server.accept()[0] as one:
+                    heard.append(one.recv(4096).decode())
+                    one.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        way = f"proxy=http://127.0.0.1:{server.getsockname()[1]}"
+        check(bench, 0, "-o", way)
+        thread = threading.Thread(target=refuse, args=(server,), daemon=True)
+        thread.start()
+        steps = check(bench, UNREACHABLE, "-o", f"base_url=https://malquery.example,{way}")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(START_MAX_S)
+    same(steps["token"][0], "failed")
+    assert "malquery.example: the proxy refused with 403" in steps["token"][1], steps
+    for request in heard:
+        assert request.startswith("CONNECT malquery.example:443 HTTP/1.1\r\n"), request
+        assert CLIENT_ID not in request and CLIENT_SECRET not in request, request
+    assert heard, "it was asked"
 
 
 @claim(mounted=False)
