@@ -160,6 +160,29 @@ static inline int fixture_count(const struct fixture *fixture, const char *below
     return fixture_count_path(path);
 }
 
+/* Fails when it cannot be opened. */
+static inline struct store_object *fixture_open(struct fixture *fixture, const struct digest *digest)
+{
+    struct store_object *object = NULL;
+
+    if (store_object_open(fixture->store, digest, &object, &fixture->err) != 0)
+        fail_msg("%s", fixture->err.text);
+    return object;
+}
+
+/* One bit of a byte of the file. */
+static inline void fixture_flip(const char *path, int64_t at)
+{
+    int fd = open(path, O_RDWR);
+    uint8_t byte = 0;
+
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x40;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
 /* Digest number i, for tests that need no bytes. */
 static inline struct digest fixture_digest(uint32_t i)
 {

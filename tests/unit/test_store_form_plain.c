@@ -44,18 +44,6 @@ static int try_all(struct fixture *fixture, const struct digest *digest, const u
     return r < 0 ? -r : r;
 }
 
-static void flip(const char *path, int64_t at)
-{
-    int fd = open(path, O_RDWR);
-    uint8_t byte = 0;
-
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
-    byte ^= 0x40;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    close(fd);
-}
-
 static void the_file_has_the_bytes_as_they_are_for_its_owner_alone(void **state)
 {
     struct fixture *fixture = *state;
@@ -93,7 +81,7 @@ static void what_was_not_compared_yet_is_told_apart(void **state)
     assert_true(store_object_is_checked(fixture->store, &nobody));
     assert_int_equal(try_all(fixture, &digest, truth, SIZE), 0);
     assert_true(store_object_is_checked(fixture->store, &digest));
-    flip(plain_path(fixture, &digest).s, SIZE / 2);
+    fixture_flip(plain_path(fixture, &digest).s, SIZE / 2);
     assert_false(store_object_is_checked(fixture->store, &digest));
 }
 
@@ -146,7 +134,7 @@ static void a_flipped_byte_is_found_after_a_restart(void **state)
 
     go_plain(fixture);
     fixture_store(fixture, &digest, truth, SIZE);
-    flip(plain_path(fixture, &digest).s, SIZE - 1);
+    fixture_flip(plain_path(fixture, &digest).s, SIZE - 1);
     fixture_reopen(fixture);
     expect_damage_is_found(fixture, &digest, truth);
 }
@@ -160,7 +148,7 @@ static void a_flipped_byte_is_found_by_who_stored_it(void **state)
     go_plain(fixture);
     fixture_store(fixture, &digest, truth, SIZE);
     assert_int_equal(try_all(fixture, &digest, truth, SIZE), 0);
-    flip(plain_path(fixture, &digest).s, 0);
+    fixture_flip(plain_path(fixture, &digest).s, 0);
     expect_damage_is_found(fixture, &digest, truth);
 }
 
@@ -177,7 +165,7 @@ static void a_change_while_it_is_open_is_found(void **state)
     fixture_store(fixture, &digest, truth, SIZE);
     assert_int_equal(store_object_open(fixture->store, &digest, &object, NULL), 0);
     assert_int_equal(store_object_read(object, 0, got, sizeof got, &n, NULL), 0);
-    flip(plain_path(fixture, &digest).s, SIZE / 2);
+    fixture_flip(plain_path(fixture, &digest).s, SIZE / 2);
     assert_int_equal(store_object_read(object, 0, got, sizeof got, &n, NULL), -EIO);
     assert_int_equal(got[0], 0); /* nothing that was not proven */
     assert_true(store_object_is_damaged(fixture->store, &digest));

@@ -12,15 +12,6 @@ enum { HEADER_BYTES = 128, TAG_BYTES = 16, SEALED_CHUNK = STORE_CHUNK_BYTES + TA
 
 static const size_t sizes[] = { 0, 1, 4096, 131071, 131072, 131073, MIB + 7 };
 
-static struct store_object *open_it(struct fixture *fixture, const struct digest *digest)
-{
-    struct store_object *object = NULL;
-
-    if (store_object_open(fixture->store, digest, &object, &fixture->err) != 0)
-        fail_msg("%s", fixture->err.text);
-    return object;
-}
-
 static void expect_read(struct store_object *object, const uint8_t *truth, size_t size, int64_t offset, size_t n)
 {
     cleanup_(freep) uint8_t *got = malloc(n + 1);
@@ -49,7 +40,7 @@ static void reads_at_every_border_equal_the_truth(void **state)
         cleanup_(store_object_unrefp) struct store_object *object = NULL;
 
         fixture_store(fixture, &digest, truth, sizes[s]);
-        object = open_it(fixture, &digest);
+        object = fixture_open(fixture, &digest);
         for (size_t o = 0; o < ARRAY_SIZE(offsets); o++)
             for (size_t l = 0; l < ARRAY_SIZE(lengths); l++)
                 expect_read(object, truth, sizes[s], offsets[o], lengths[l]);
@@ -62,7 +53,7 @@ static void size_is_that_of_the_sample(void **state)
 
     for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
         struct digest digest = fixture_sample(fixture, sizes[s], (unsigned int)s);
-        cleanup_(store_object_unrefp) struct store_object *object = open_it(fixture, &digest);
+        cleanup_(store_object_unrefp) struct store_object *object = fixture_open(fixture, &digest);
 
         assert_int_equal(store_object_size(object), sizes[s]);
     }
@@ -77,7 +68,7 @@ static void reads_after_a_restart(void **state)
 
     fixture_store(fixture, &digest, truth, 200000);
     fixture_reopen(fixture);
-    object = open_it(fixture, &digest);
+    object = fixture_open(fixture, &digest);
     expect_read(object, truth, 200000, 0, 200000);
     store_object_unref(steal_ptr(&object));
 }
@@ -97,7 +88,7 @@ static void a_negative_offset_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     struct digest digest = fixture_sample(fixture, 10, 1);
-    cleanup_(store_object_unrefp) struct store_object *object = open_it(fixture, &digest);
+    cleanup_(store_object_unrefp) struct store_object *object = fixture_open(fixture, &digest);
     char byte;
     size_t n = 0;
 
@@ -108,8 +99,8 @@ static void the_same_digest_is_the_same_object(void **state)
 {
     struct fixture *fixture = *state;
     struct digest digest = fixture_sample(fixture, 10, 1);
-    cleanup_(store_object_unrefp) struct store_object *first = open_it(fixture, &digest);
-    cleanup_(store_object_unrefp) struct store_object *second = open_it(fixture, &digest);
+    cleanup_(store_object_unrefp) struct store_object *first = fixture_open(fixture, &digest);
+    cleanup_(store_object_unrefp) struct store_object *second = fixture_open(fixture, &digest);
 
     assert_ptr_equal(first, second);
 }
@@ -123,7 +114,7 @@ static void a_reference_outlives_the_first_unref(void **state)
     struct store_object *more;
 
     fixture_store(fixture, &digest, truth, 10);
-    object = open_it(fixture, &digest);
+    object = fixture_open(fixture, &digest);
     more = store_object_ref(object);
     store_object_unref(object);
     expect_read(more, truth, 10, 0, 10);
@@ -138,7 +129,7 @@ static void an_open_object_survives_its_removal(void **state)
     cleanup_(store_object_unrefp) struct store_object *object = NULL;
 
     fixture_store(fixture, &digest, truth, 10);
-    object = open_it(fixture, &digest);
+    object = fixture_open(fixture, &digest);
     assert_int_equal(unlink(fixture_path(fixture, &digest).s), 0);
     expect_read(object, truth, 10, 0, 10);
 }
@@ -165,25 +156,13 @@ static int try_all(struct fixture *fixture, const struct digest *digest, const u
     return -r;
 }
 
-static void flip(const char *path, int64_t at)
-{
-    int fd = open(path, O_RDWR);
-    uint8_t byte = 0;
-
-    assert_true(fd >= 0);
-    assert_int_equal(pread(fd, &byte, 1, at), 1);
-    byte ^= 0x40;
-    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-    close(fd);
-}
-
 static void expect_flip_found(struct fixture *fixture, size_t size, int64_t at)
 {
     struct digest digest;
     cleanup_(freep) uint8_t *truth = fixture_bytes(size, 7, &digest);
 
     fixture_store(fixture, &digest, truth, size);
-    flip(fixture_path(fixture, &digest).s, at);
+    fixture_flip(fixture_path(fixture, &digest).s, at);
     assert_int_equal(try_all(fixture, &digest, truth, size), EIO);
 }
 
@@ -217,8 +196,8 @@ static void a_flipped_byte_outside_the_read_range_is_found(void **state)
     uint8_t byte = 0;
     size_t n = 0;
 
-    flip(fixture_path(fixture, &digest).s, HEADER_BYTES + 99999);
-    object = open_it(fixture, &digest);
+    fixture_flip(fixture_path(fixture, &digest).s, HEADER_BYTES + 99999);
+    object = fixture_open(fixture, &digest);
     assert_int_equal(store_object_read(object, 50000, &byte, 1, &n, &fixture->err), -EIO);
     assert_int_equal(byte, 0);
 }
@@ -259,7 +238,7 @@ static void truncation_of_an_open_object_is_found(void **state)
 {
     struct fixture *fixture = *state;
     struct digest digest = fixture_sample(fixture, 100, 1);
-    cleanup_(store_object_unrefp) struct store_object *object = open_it(fixture, &digest);
+    cleanup_(store_object_unrefp) struct store_object *object = fixture_open(fixture, &digest);
     char got[100];
     size_t n = 0;
 
@@ -323,20 +302,6 @@ static void swapped_files_are_found(void **state)
     assert_int_equal(try_all(fixture, &two, second, 500), EIO);
 }
 
-static void a_symlink_is_not_followed(void **state)
-{
-    struct fixture *fixture = *state;
-    struct digest digest = fixture_sample(fixture, 10, 1);
-    struct fixture_path path = fixture_path(fixture, &digest);
-    struct fixture_path real;
-    struct store_object *object = NULL;
-
-    (void)snprintf(real.s, sizeof real.s, "%s/elsewhere", fixture->dir);
-    assert_int_equal(rename(path.s, real.s), 0);
-    assert_int_equal(symlink(real.s, path.s), 0);
-    assert_true(store_object_open(fixture->store, &digest, &object, &fixture->err) < 0);
-}
-
 static void a_damaged_object_is_set_aside_and_then_absent(void **state)
 {
     struct fixture *fixture = *state;
@@ -344,7 +309,7 @@ static void a_damaged_object_is_set_aside_and_then_absent(void **state)
     cleanup_(freep) uint8_t *truth = fixture_bytes(100, 1, &digest);
 
     fixture_store(fixture, &digest, truth, 100);
-    flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
+    fixture_flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
     assert_int_equal(try_all(fixture, &digest, truth, 100), EIO);
     assert_non_null(strstr(fixture->err.text, "set aside"));
     assert_int_equal(fixture_count(fixture, "damaged"), 1);
@@ -360,7 +325,7 @@ static void damage_is_remembered_over_a_restart(void **state)
 
     fixture_store(fixture, &digest, truth, 100);
     assert_false(store_object_is_damaged(fixture->store, &digest));
-    flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
+    fixture_flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
     assert_int_equal(try_all(fixture, &digest, truth, 100), EIO);
     fixture_reopen(fixture);
     assert_true(store_object_is_damaged(fixture->store, &digest));
@@ -374,7 +339,7 @@ static void a_good_copy_ends_the_damage(void **state)
     cleanup_(freep) uint8_t *truth = fixture_bytes(100, 1, &digest);
 
     fixture_store(fixture, &digest, truth, 100);
-    flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
+    fixture_flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
     assert_int_equal(try_all(fixture, &digest, truth, 100), EIO);
     fixture_store(fixture, &digest, truth, 100);
     assert_false(store_object_is_damaged(fixture->store, &digest));
@@ -391,8 +356,8 @@ static void a_new_copy_replaces_a_damaged_one_that_is_open(void **state)
     size_t n = 0;
 
     fixture_store(fixture, &digest, truth, 100);
-    damaged = open_it(fixture, &digest);
-    flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
+    damaged = fixture_open(fixture, &digest);
+    fixture_flip(fixture_path(fixture, &digest).s, HEADER_BYTES);
     assert_int_equal(store_object_read(damaged, 0, got, sizeof got, &n, NULL), -EIO);
     fixture_store(fixture, &digest, truth, 100);
     assert_int_equal(try_all(fixture, &digest, truth, 100), 0);
@@ -417,73 +382,6 @@ static void another_key_opens_nothing(void **state)
     assert_int_equal(unlink(path), 0);
     assert_int_equal(store_new(&fixture->config, &fixture->store, &fixture->err), -EINVAL);
     assert_int_equal(fixture_count(fixture, "damaged"), 0); /* and nothing was set aside */
-}
-
-/* ---- list, usage ---- */
-
-static int count(void *closure, const struct digest *digest)
-{
-    int *n = closure;
-
-    (void)digest;
-    return ++*n == 3 ? 77 : 0;
-}
-
-static void list_names_every_object(void **state)
-{
-    struct fixture *fixture = *state;
-    int n = 0;
-
-    (void)fixture_sample(fixture, 1, 1);
-    (void)fixture_sample(fixture, 1, 2);
-    assert_int_equal(store_object_list(fixture->store, count, &n, &fixture->err), 0);
-    assert_int_equal(n, 2);
-}
-
-static void list_stops_when_told(void **state)
-{
-    struct fixture *fixture = *state;
-    int n = 0;
-
-    for (unsigned int i = 0; i < 5; i++)
-        (void)fixture_sample(fixture, 10, i);
-    assert_int_equal(store_object_list(fixture->store, count, &n, &fixture->err), 77);
-    assert_int_equal(n, 3);
-}
-
-static void list_passes_over_foreign_files(void **state)
-{
-    struct fixture *fixture = *state;
-    struct digest digest = fixture_sample(fixture, 1, 1);
-    struct digest other = fixture_digest(9);
-    struct fixture_path path = fixture_path(fixture, &digest);
-    int n = 0;
-    int fd;
-
-    memcpy(strrchr(path.s, '/') + 1, digest_format(&other).s, DIGEST_TEXT); /* a digest in a wrong directory */
-    fd = open(path.s, O_CREAT | O_WRONLY, 0600);
-    assert_true(fd >= 0);
-    close(fd);
-    assert_int_equal(store_object_list(fixture->store, count, &n, &fixture->err), 0);
-    assert_int_equal(n, 1);
-}
-
-static void usage_after_a_scan_equals_usage_that_was_counted(void **state)
-{
-    struct fixture *fixture = *state;
-    int64_t bytes[2];
-    int64_t n[2];
-
-    (void)fixture_sample(fixture, 200000, 1);
-    (void)fixture_sample(fixture, 200000, 1); /* replaced: counted once */
-    (void)fixture_sample(fixture, 0, 2);
-    fixture_usage(fixture, &bytes[0], &n[0]);
-    fixture_reopen(fixture);
-    fixture_usage(fixture, &bytes[1], &n[1]);
-    assert_int_equal(n[0], 2);
-    assert_int_equal(bytes[0], 2 * HEADER_BYTES + 200000 + 2 * TAG_BYTES);
-    assert_int_equal(n[1], n[0]);
-    assert_int_equal(bytes[1], bytes[0]);
 }
 
 /* ---- threads ---- */
@@ -556,7 +454,7 @@ static struct digest opened_once(struct fixture *fixture)
 {
     struct digest digest = fixture_sample(fixture, STORE_CHUNK_BYTES, 1);
 
-    store_object_unref(open_it(fixture, &digest));
+    store_object_unref(fixture_open(fixture, &digest));
     return digest;
 }
 
@@ -571,7 +469,7 @@ static void what_was_closed_is_kept_open_and_others_may_evict_it(void **state)
     store_object_tidy(fixture->store);
     assert_int_equal(n_open(path.s), 1);
     assert_true(may_go(path.s));
-    object = open_it(fixture, &digest);
+    object = fixture_open(fixture, &digest);
     assert_int_equal(n_open(path.s), 1);
     assert_false(may_go(path.s));
     store_object_unref(object);
@@ -622,7 +520,7 @@ static void what_is_kept_and_damaged_is_found(void **state)
     struct digest digest = opened_once(fixture);
     struct store_object *object = NULL;
 
-    flip(fixture_path(fixture, &digest).s, 3);
+    fixture_flip(fixture_path(fixture, &digest).s, 3);
     assert_int_equal(store_object_open(fixture->store, &digest, &object, &fixture->err), -EIO);
 }
 
@@ -633,7 +531,7 @@ static void what_is_kept_and_replaced_is_opened_anew(void **state)
 
     digest = fixture_sample(fixture, STORE_CHUNK_BYTES, 1);
     assert_int_equal(n_open(fixture_path(fixture, &digest).s), 0);
-    store_object_unref(open_it(fixture, &digest));
+    store_object_unref(fixture_open(fixture, &digest));
 }
 
 /* Writing down each use would cost more than the rest of opening; but no use is forgotten. */
@@ -645,7 +543,7 @@ static void the_last_use_is_on_disk_when_it_is_let_go(void **state)
     struct stat before, after;
 
     assert_int_equal(stat(path.s, &before), 0);
-    store_object_unref(open_it(fixture, &digest));
+    store_object_unref(fixture_open(fixture, &digest));
     assert_int_equal(stat(path.s, &after), 0);
     assert_int_equal(before.st_atim.tv_nsec, after.st_atim.tv_nsec);
     fixture_reopen(fixture);
@@ -673,16 +571,11 @@ int main(void)
         STORE_TEST(swapped_chunks_are_found),
         STORE_TEST(a_chunk_of_an_older_copy_of_the_same_sample_is_found),
         STORE_TEST(swapped_files_are_found),
-        STORE_TEST(a_symlink_is_not_followed),
         STORE_TEST(a_damaged_object_is_set_aside_and_then_absent),
         STORE_TEST(damage_is_remembered_over_a_restart),
         STORE_TEST(a_good_copy_ends_the_damage),
         STORE_TEST(a_new_copy_replaces_a_damaged_one_that_is_open),
         STORE_TEST(another_key_opens_nothing),
-        STORE_TEST(list_names_every_object),
-        STORE_TEST(list_stops_when_told),
-        STORE_TEST(list_passes_over_foreign_files),
-        STORE_TEST(usage_after_a_scan_equals_usage_that_was_counted),
         STORE_TEST(threads_share_an_object),
         STORE_TEST(what_was_closed_is_kept_open_and_others_may_evict_it),
         STORE_TEST(what_is_kept_goes_when_room_is_made),
