@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bench import Race, below, row
 from proxy import Exchange, Proxy, Reply
-from rows_net import Client
+from service import Client
 from world import KIB, World
 
 ROUNDS = 15

@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent / "mount"))
 from harness import CREDENTIALS, Program, mount_flags, until  # noqa: E402
 
 from bench import Missing  # noqa: E402
+from service import Client  # noqa: E402
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -195,7 +196,9 @@ class World:
         program = Program([self.malqueryd, *listen, "--index", place / "index.db", *limits, *arguments, directory],
                           self.environment, log)
         try:
-            yield program.first_line()
+            url = program.first_line()
+            Client(self, url).search("a request waits until all is indexed")
+            yield url
         finally:
             program.process.terminate()
             program.wait(END_MAX_S)
