@@ -103,20 +103,27 @@ int cache_spend_begin(struct cache *cache, const struct store_spend *spend, int6
     return r;
 }
 
+/* What could not be noted is found again. EAGAIN: another process has the database, and we are in a hurry. */
+static void tell(const char *op, const struct err *err)
+{
+    log_event(err->code == EAGAIN ? LOG_LEVEL_WARN : LOG_LEVEL_ERR, err->text, LOG_TEXT(LOG_OP, op),
+              LOG_NUMBER(LOG_ERRNO, err->code));
+}
+
 static void audit(struct cache *cache)
 {
     struct err err = { 0 };
 
     if (store_audit_flush(cache->store, &err) < 0)
-        log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "audit"), LOG_NUMBER(LOG_ERRNO, err.code));
+        tell("audit", &err);
 }
 
 static void settle(struct cache *cache, int64_t row, const struct store_settled *settled)
 {
     struct err err = { 0 };
 
-    if (store_spend_settle(cache->store, row, settled, &err) < 0) /* it counts as spent, and is found again */
-        log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "settle"), LOG_NUMBER(LOG_ERRNO, err.code));
+    if (store_spend_settle(cache->store, row, settled, &err) < 0) /* it counts as spent */
+        tell("settle", &err);
     CRASH_POINT(SPEND_SETTLED);
     audit(cache);
 }
@@ -161,7 +168,7 @@ void cache_spend_settle_orphans(struct cache *cache)
     (void)err_set(&why, EREMOTEIO,
                   "interrupted while it was under way: it may have been charged"); /* its text counts */
     if (store_spend_open(cache->store, intents, SPEND_OPEN_MAX, &n, &err) < 0)
-        log_event(LOG_LEVEL_ERR, err.text, LOG_TEXT(LOG_OP, "settle"), LOG_NUMBER(LOG_ERRNO, err.code));
+        tell("settle", &err);
     for (size_t i = 0; i < n; i++) {
         int fd = -1;
 

@@ -81,6 +81,7 @@ def is_read_by_the_kernel(bench: Bench, name: str) -> bool:
         got: list[bytes] = []
         reader = threading.Thread(target=lambda: got.append(os.pread(file.fileno(), bench.zoo[name].size + 1, 0)))
         bench.program.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, bench.program.process.pid, os.WSTOPPED | os.WNOWAIT)  # all of its threads
         try:
             reader.start()
             reader.join(2)
