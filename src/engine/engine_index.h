@@ -66,7 +66,7 @@ struct engine_samples {
     size_t room;
 };
 
-/* What a sample must fulfil to be in a list: every gram of every pattern. NULL patterns: nothing. */
+/* The bytes of a pattern. */
 struct engine_bytes {
     uint8_t *data;
     size_t n;

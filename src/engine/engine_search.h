@@ -22,6 +22,7 @@ CHECKED int engine_search_run(struct engine_index *index, const struct engine_qu
                               const struct engine_search_config *config, struct engine_samples *ret_samples,
                               struct err *err);
 
-/* Fuzzy search: samples that have all grams of all patterns; *ret_total counts all, ret_samples has `limit` at most. */
+/* Fuzzy search: samples whose maps have all grams of all patterns (engine_gram.h); *ret_total counts all, ret_samples
+ * has `limit` at most. */
 CHECKED int engine_search_fuzzy(struct engine_index *index, const struct engine_query *query,
                                 struct engine_samples *ret_samples, size_t *ret_total, struct err *err);

@@ -305,8 +305,10 @@ static void the_kernel_is_shown_no_file_but_the_last_that_was_made(void **state)
     int id = 0;
 
     (void)state;
-    if (fuse < 0)
+    if (fuse < 0) {
+        print_message("/dev/fuse cannot be opened\n");
         skip();
+    }
     skip_without_memory(helper);
     assert_int_equal(helper_open_memory(helper, &fd, &err), 0);
     assert_int_equal(helper_show_memory(helper, fuse, &id, &err), -EPERM); /* nothing is mounted with it */
@@ -343,8 +345,10 @@ static void whoever_is_not_root_has_no_such_memory(void **state)
     int status = 0;
 
     (void)state;
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        print_message("only root can become somebody else\n");
         skip();
+    }
     pid = fork();
     if (pid == 0) {
         struct helper *helper = NULL;
