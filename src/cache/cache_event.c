@@ -37,7 +37,7 @@ static bool log_key_of(const char *key, enum log_key *ret_key)
 }
 
 /* The reason is what the log says in words; without one it is the event itself. */
-static void write_log(const char *event, const struct cache_word *words, size_t n)
+void cache_event_log(const char *event, const struct cache_word *words, size_t n)
 {
     struct log_field fields[EVENT_LOG_FIELDS_MAX] = { { .key = LOG_OP, .text = event } };
     const char *msg = event;
@@ -100,14 +100,13 @@ static void drop_locked(struct cache *cache) REQUIRES(&cache->lock)
     cache->events.first += (int64_t)n;
 }
 
-void cache_event(struct cache *cache, const char *event, const struct cache_word *words, size_t n)
+void cache_event_add(struct cache *cache, const char *event, const struct cache_word *words, size_t n)
 {
     struct buf line = BUF_INIT(CACHE_EVENT_MAX_BYTES);
     int64_t now_s = clock_now_s();
     struct buf *lines = &cache->event_lines;
 
     put_line(&line, event, now_s, words, n);
-    lock_acquire(&cache->lock);
     if (line.n > lines->max - lines->n)
         drop_locked(cache);
     if (!line.code)
@@ -118,9 +117,15 @@ void cache_event(struct cache *cache, const char *event, const struct cache_word
     cache->events.n++;
     cache->changes++;
     cond_broadcast(&cache->changed);
-    lock_release(&cache->lock);
     buf_done(&line);
-    write_log(event, words, n);
+}
+
+void cache_event(struct cache *cache, const char *event, const struct cache_word *words, size_t n)
+{
+    lock_acquire(&cache->lock);
+    cache_event_add(cache, event, words, n);
+    lock_release(&cache->lock);
+    cache_event_log(event, words, n);
 }
 
 void cache_events(struct cache *cache, struct cache_events *ret_events)

@@ -37,35 +37,34 @@ static bool is_news(enum cache_reach before, enum cache_reach now)
     return before != now && !(before == CACHE_UNTRIED && now == CACHE_ONLINE);
 }
 
-static void tell(struct cache *cache, enum cache_reach reach, const struct err *err)
-{
-    char place[CACHE_PLACE_MAX];
-
-    api_place(cache->api, place, sizeof place);
-    if (reach == CACHE_ONLINE)
-        CACHE_EVENT(cache, reach_events[reach], CACHE_TEXT("service", place));
-    else
-        CACHE_EVENT(cache, reach_events[reach], CACHE_TEXT("service", place), CACHE_TEXT("errno", err_name(err->code)),
-                    CACHE_TEXT("reason", err->text), CACHE_TEXT("trace", err->trace));
-}
-
 int cache_note(struct cache *cache, int r, const struct err *err)
 {
     enum cache_reach now = r < 0 ? reach_for(-r) : CACHE_ONLINE;
-    enum cache_reach before;
+    bool has_reason = now != CACHE_ONLINE; /* being back has no reason, whatever the service answered */
+    char place[CACHE_PLACE_MAX];
+    const struct cache_word words[] = {
+        CACHE_TEXT("service", place),
+        CACHE_TEXT("errno", has_reason ? err_name(err->code) : ""),
+        CACHE_TEXT("reason", has_reason ? err->text : ""),
+        CACHE_TEXT("trace", has_reason ? err->trace : ""),
+    };
+    bool news;
 
     if (r == -ECANCELED)
         return r;
+    api_place(cache->api, place, sizeof place);
     lock_acquire(&cache->lock);
-    before = cache->health.reach;
+    news = is_news(cache->health.reach, now);
     cache->health.reach = now;
     if (r < 0) {
         cache->health.last = *err;
         cache->health.last_s = clock_now_s();
     }
+    if (news)
+        cache_event_add(cache, reach_events[now], words, ARRAY_SIZE(words));
     lock_release(&cache->lock);
-    if (is_news(before, now)) /* of several threads that notice it at once, one is told so */
-        tell(cache, now, err);
+    if (news)
+        cache_event_log(reach_events[now], words, ARRAY_SIZE(words));
     if (r == -EDQUOT)
         cache_refused(cache, err);
     return r;

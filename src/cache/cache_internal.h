@@ -233,6 +233,15 @@ struct cache {
     size_t n_polls;
 };
 
+/*
+ * The halves of cache_event(), for what is told when it changes: the line is added under the lock under which it
+ * changed, so that nobody acts on a change that is not told, and two changes are told in their order. The log, which
+ * may block, follows without the lock.
+ */
+void cache_event_add(struct cache *cache, const char *event, const struct cache_word *words, size_t n)
+    REQUIRES(&cache->lock);
+void cache_event_log(const char *event, const struct cache_word *words, size_t n);
+
 /* Counts a change and wakes who waits for one. */
 void cache_changed(struct cache *cache);
 

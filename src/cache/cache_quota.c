@@ -47,17 +47,24 @@ static void remember(struct cache *cache, const struct api_quotas *quotas, const
 
 void cache_refused(struct cache *cache, const struct err *err)
 {
-    struct cache_quotas quotas;
+    char until[sizeof cache->quotas.refresh_time];
+    const struct cache_word words[] = {
+        CACHE_TEXT("errno", err_name(err->code)),
+        CACHE_TEXT("reason", err->text),
+        CACHE_TEXT("until", until),
+        CACHE_TEXT("trace", err->trace),
+    };
     bool is_news;
 
     lock_acquire(&cache->lock);
-    quotas = cache->quotas;
     is_news = strcmp(cache->health.exhausted, err->text) != 0;
     (void)text_copy(cache->health.exhausted, sizeof cache->health.exhausted, err->text); /* same size */
+    (void)text_copy(until, sizeof until, cache->quotas.refresh_time);                    /* same size */
+    if (is_news)
+        cache_event_add(cache, "exhausted", words, ARRAY_SIZE(words));
     lock_release(&cache->lock);
     if (is_news)
-        CACHE_EVENT(cache, "exhausted", CACHE_TEXT("errno", err_name(err->code)), CACHE_TEXT("reason", err->text),
-                    CACHE_TEXT("until", quotas.refresh_time), CACHE_TEXT("trace", err->trace));
+        cache_event_log("exhausted", words, ARRAY_SIZE(words));
 }
 
 void cache_spent(struct cache *cache)

@@ -1,5 +1,9 @@
 #include "test_cache_bench.h"
 
+#include <pthread.h>
+
+enum { CALLERS = 4, CALLS = 50 };
+
 static const struct script_step no_calls[] = { TOKEN_FOREVER };
 
 /* A call to the service ended with `code`, 0 for success. */
@@ -74,6 +78,41 @@ static void a_cancelled_call_says_nothing_about_the_service(void **state)
     bench_down(&bench);
 }
 
+/* Loses and finds the service in turns. */
+static void *lose_and_find(void *arg)
+{
+    struct bench *bench = arg;
+
+    for (int i = 0; i < CALLS; i++)
+        call_ends(bench, i % 2 ? 0 : ENETUNREACH);
+    return NULL;
+}
+
+static void changes_are_told_in_the_order_in_which_they_happened(void **state)
+{
+    static const char offline[] = "\"event\":\"offline\"";
+    static char text[CALLS * CALLERS * KIB];
+    pthread_t callers[CALLERS];
+    struct bench bench;
+    bool is_offline = false;
+    size_t n;
+
+    (void)state;
+    bench_up(&bench, no_calls, ARRAY_SIZE(no_calls));
+    call_ends(&bench, 0);
+    for (size_t i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&callers[i], NULL, lose_and_find, &bench), 0);
+    for (size_t i = 0; i < CALLERS; i++)
+        pthread_join(callers[i], NULL);
+    assert_int_equal(cache_events_read(bench.cache, 0, text, sizeof text - 1, &n), 0);
+    text[n] = '\0';
+    for (const char *at = text; (at = strstr(at, "\"event\":\"o")); at++) {
+        assert_true(is_offline != (strncmp(at, offline, strlen(offline)) == 0));
+        is_offline = !is_offline;
+    }
+    bench_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -81,6 +120,7 @@ int main(void)
         cmocka_unit_test(each_change_of_reach_is_told_once),
         cmocka_unit_test(a_service_that_fails_can_be_reached),
         cmocka_unit_test(a_cancelled_call_says_nothing_about_the_service),
+        cmocka_unit_test(changes_are_told_in_the_order_in_which_they_happened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
