@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "model/budget.h"
 #include "program.h"
 #include "util/text.h"
 
@@ -103,8 +104,11 @@ static int look_at_quotas(struct program *program, struct buf *words, struct err
 
     if (r < 0)
         return r;
-    buf_printf(words, "hunts %lld of %lld, downloads %lld of %lld, until ", (long long)quotas.hunt_count,
-               (long long)quotas.hunt_limit, (long long)quotas.download_count, (long long)quotas.download_limit);
+    buf_puts(words, "hunts ");
+    budget_print_quota(words, quotas.hunt_count, quotas.hunt_limit);
+    buf_puts(words, ", downloads ");
+    budget_print_quota(words, quotas.download_count, quotas.download_limit);
+    buf_puts(words, ", until ");
     text_escape(words, quotas.refresh_time, sizeof quotas.refresh_time);
     buf_printf(words, " (%lld days)", (long long)quotas.days_left);
     return 0;

@@ -135,8 +135,14 @@ def each_thing_is_a_line(bench: Bench) -> None:
     same([verdict for verdict, _ in steps.values()], ["ok"] * 7 + ["unknown"])
     same(list(steps), ["configuration", "directories", "state and cache", "fuse", "credentials", "token",
                        "read scope, quotas", "write scope"])
-    assert "0 of 1000" in steps["read scope, quotas"][1], steps
+    assert steps["read scope, quotas"][1].startswith("hunts 0/1000, downloads 0/1000, until 20"), steps
     same(bench.proxy.paid(), [])
+
+
+@claim(mounted=False, engine=["--download-limit", "1000000000"])
+def a_quota_without_a_limit_is_said_to_have_none(bench: Bench) -> None:
+    words = check(bench, 0)["read scope, quotas"][1]
+    assert words.startswith("hunts 0/1000, downloads 0/unlimited, until 20"), words
 
 
 @claim(mounted=False)
