@@ -13,6 +13,8 @@ A row is a function in a file rows_<topic>.py; `run` finds it there:
 - A contestant is a callable. What it returns is the measure in that unit; None: how long it took is; a dict of several
   measures, of which each has a line of its own in the table and which goals name. `before` is not measured.
 - Ours is called "malqueryfs" (or "malqueryd"); `row(..., ours=)` says which one the goals are about.
+- `row(..., control=)` names the contestant that does nothing but what cannot be left out, on the same kernel and
+  libraries. Of a goal that is missed, the table says what the control comes to, if it misses it as well.
 - race.run() goes around all contestants, each time in another order, so that what the machine does meanwhile happens to
   all. A ratio is the median of the ratios of the rounds, not a ratio of medians.
 - Whatever is measured is also checked, by the contestant itself and outside of what is timed: raise, when a byte is
@@ -41,6 +43,9 @@ class Goal:
     limit: float
     is_speed: bool = False  # the ratio is that of speeds: larger is better
     measure: str = ""
+
+    def is_met(self, came_to: float) -> bool:
+        return came_to >= self.limit if self.is_speed else came_to <= self.limit
 
 
 def faster_than(peer: str, times: float, measure: str = "") -> Goal:
@@ -121,6 +126,7 @@ class Row:
     goals: tuple[Goal, ...]
     measure: Callable
     ours: str
+    control: str
 
     def verdicts(self, race: Race) -> list[tuple[Goal, float, bool]]:
         """Each goal whose peer took part, what it came to, and whether it is met."""
@@ -132,16 +138,27 @@ class Row:
             came_to = race.ratio(self.ours, goal.peer, goal.measure) if goal.peer else race.median(self.ours, goal.measure)
             if goal.is_speed:
                 came_to = 1 / came_to
-            found.append((goal, came_to, came_to >= goal.limit if goal.is_speed else came_to <= goal.limit))
+            found.append((goal, came_to, goal.is_met(came_to)))
         return found
+
+    def limit(self, race: Race, goal: Goal) -> float | None:
+        """What the control comes to where the goal is asked of it; None: there is none, or it meets the goal."""
+        values = race.values.get(goal.measure, {})
+        if goal.peer in (None, self.control) or not {self.control, goal.peer} <= values.keys():
+            return None
+        came_to = race.ratio(self.control, goal.peer, goal.measure)
+        if goal.is_speed:
+            came_to = 1 / came_to
+        return None if goal.is_met(came_to) else came_to
 
 
 rows: list[Row] = []
 
 
-def row(name: str, work: str, unit: str, goals: list[Goal] | tuple[Goal, ...] = (), ours: str = "malqueryfs") -> Callable:
+def row(name: str, work: str, unit: str, goals: list[Goal] | tuple[Goal, ...] = (), ours: str = "malqueryfs",
+        control: str = "") -> Callable:
     def add(measure: Callable) -> Callable:
-        rows.append(Row(name, work, unit, tuple(goals), measure, ours))
+        rows.append(Row(name, work, unit, tuple(goals), measure, ours, control))
         return measure
 
     return add

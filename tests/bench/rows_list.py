@@ -68,22 +68,22 @@ LS_CHECK = "ls -ln --time-style=+%s | sed -n '2,$s/^[^ ]* *[^ ]* //p'"  # withou
 FIND = "find . -type f -size +400k -newermt 2018-01-01"
 
 
-@row("ls-first", "`ls -l` of 100,000 results, first time", "s", [within("native", 0.7)])
+@row("ls-first", "`ls -l` of 100,000 results, first time", "s", [within("native", 0.7)], control="bare")
 def ls_first(world: World, race: Race) -> None:
     race_of_lists(world, race, LS, LS_CHECK, 7, True)
 
 
-@row("ls-again", "`ls -l` of 100,000 results, again", "s", [within("native", 1)])
+@row("ls-again", "`ls -l` of 100,000 results, again", "s", [within("native", 1)], control="bare")
 def ls_again(world: World, race: Race) -> None:
     race_of_lists(world, race, LS, LS_CHECK, 7, False)
 
 
-@row("find-first", "`find -size -newermt` over 100,000 results, first time", "s", [within("native", 1)])
+@row("find-first", "`find -size -newermt` over 100,000 results, first time", "s", [within("native", 1)], control="bare")
 def find_first(world: World, race: Race) -> None:
     race_of_lists(world, race, FIND, FIND, 7, True)
 
 
-@row("find-again", "`find -size -newermt` over 100,000 results, again", "s", [within("native", 1)])
+@row("find-again", "`find -size -newermt` over 100,000 results, again", "s", [within("native", 1)], control="bare")
 def find_again(world: World, race: Race) -> None:
     race_of_lists(world, race, FIND, FIND, 7, False)
 

@@ -23,7 +23,7 @@ HUNT_RULE = """rule rare {
 
 
 @row("download-100M", "download of one sample of 100 MiB, durable; only the Python client verifies it as well", "s",
-     [within("curl -o; sync", 1.3), faster_than("python3-requests", 3)])
+     [within("curl -o; sync", 1.3), faster_than("python3-requests", 3)], control="curl -o; sync")
 def download(world: World, race: Race) -> None:
     size, rounds = (4 * MIB, 1) if world.quick else (100 * MIB, 5)
     directory = world.noise(rounds, size)

@@ -37,8 +37,8 @@ def peers(world: World, race: Race, directory: Path) -> dict[str, Path]:
     """Everybody's view of the directory, each kept where the peer keeps what it has read."""
     views = {"malqueryfs": lambda: local(world, directory) / "samples", "native": lambda: directory}
     views |= {name: lambda mount=mount: world.once((mount.__name__, directory), lambda: world.keep(mount(directory)))
-              for name, mount in (("bare", world.bare), ("httpdirfs", world.httpdirfs), ("rclone", world.rclone),
-                                  ("sshfs", world.sshfs))}
+              for name, mount in (("bare", world.bare), ("bare-sealed", world.bare_sealed), ("httpdirfs", world.httpdirfs),
+                                  ("rclone", world.rclone), ("sshfs", world.sshfs))}
     found = {}
     for name, view in views.items():
         try:
@@ -61,29 +61,29 @@ FIRST_GOALS = [faster_than("bare", 0.7), faster_than("httpdirfs", 1), faster_tha
 AGAIN_GOALS = [faster_than("native", 0.45), faster_than("httpdirfs", 5), faster_than("rclone", 25)]
 
 
-@row("read-first-16M", "first read of a sealed sample, 16 MiB", "s", FIRST_GOALS)
+@row("read-first-16M", "first read of a sealed sample, 16 MiB", "s", FIRST_GOALS, control="bare-sealed")
 def read_first_16m(world: World, race: Race) -> None:
     race_of_reads(world, race, "forget", 16 * MIB, 21)
 
 
-@row("read-first-256M", "first read of a sealed sample, 256 MiB", "s", FIRST_GOALS)
+@row("read-first-256M", "first read of a sealed sample, 256 MiB", "s", FIRST_GOALS, control="bare-sealed")
 def read_first_256m(world: World, race: Race) -> None:
     race_of_reads(world, race, "forget", (32 if world.quick else 256) * MIB, 9)
 
 
-@row("read-again-16M", "repeated read, 16 MiB", "s", AGAIN_GOALS)
+@row("read-again-16M", "repeated read, 16 MiB", "s", AGAIN_GOALS, control="bare")
 def read_again_16m(world: World, race: Race) -> None:
     race_of_reads(world, race, "whole", 16 * MIB, 21)
 
 
-@row("read-again-256M", "repeated read, 256 MiB", "s", AGAIN_GOALS)
+@row("read-again-256M", "repeated read, 256 MiB", "s", AGAIN_GOALS, control="bare")
 def read_again_256m(world: World, race: Race) -> None:
     race_of_reads(world, race, "whole", (32 if world.quick else 256) * MIB, 9)
 
 
 @row("first-byte", "open to first byte of a local sample, warm", "s",
      [within("bare", 1.3, "p50"), within("bare", 2, "p99"), faster_than("httpdirfs", 3, "p50"),
-      faster_than("sshfs", 10, "p50"), faster_than("rclone", 25, "p50")])
+      faster_than("sshfs", 10, "p50"), faster_than("rclone", 25, "p50")], control="bare-sealed")
 def first_byte(world: World, race: Race) -> None:
     directory = world.noise(20 if world.quick else SMALL_FILES, 20 * KIB)
 
@@ -100,7 +100,7 @@ RULE = """rule rare { strings: $a = "a text that no sample has" $b = { 6D 71 ?? 
 """
 
 
-@row("yara", "yara -r -p2 over 5,000 local samples, second pass", "s", [within("native", 1.15)])
+@row("yara", "yara -r -p2 over 5,000 local samples, second pass", "s", [within("native", 1.15)], control="bare-sealed")
 def yara_second_pass(world: World, race: Race) -> None:
     directory = world.noise(50 if world.quick else 5000, 40 * KIB)
     rule = world.directory / "rare.yar"
@@ -110,8 +110,8 @@ def yara_second_pass(world: World, race: Race) -> None:
         world.run("yara", "-r", "-p", "2", rule, place)
 
     ours = local(world, directory) / "samples"
-    with world.bare(directory) as bare:  # what FUSE itself takes for it
-        for contestant, place in (("malqueryfs", ours), ("native", directory), ("bare", bare)):
+    with world.bare(directory) as bare, world.bare_sealed(directory) as sealed:  # what FUSE itself takes for it
+        for contestant, place in (("malqueryfs", ours), ("native", directory), ("bare", bare), ("bare-sealed", sealed)):
             scan(place)
             race.add(contestant, lambda place=place: scan(place))
         race.run(7)

@@ -31,7 +31,7 @@ MOUNT_MAX_S = 60
 END_MAX_S = 20
 TOOL_MAX_S = 600
 PROGRAMS = (Path("/usr/bin"), Path("/usr/sbin"), Path("/usr/lib"))
-SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
+SSHD_PRIVSEP = "/run/sshd"  # sshd(8), run by root, wants it; its package makes it when it starts the service
 
 
 def tool(name: str) -> str:
@@ -254,18 +254,43 @@ class World:
         return mounted()
 
     def bare(self, directory: Path) -> contextlib.AbstractContextManager[Mount]:
-        program = self.program("bare.c", ["fuse3"])
+        program = self.program("bare.c", ["fuse3", "libcrypto"])
         return self._peer("bare", lambda place: [program, directory, place], "")
 
+    def bare_sealed(self, directory: Path) -> contextlib.AbstractContextManager[Mount]:
+        program = self.program("bare.c", ["fuse3", "libcrypto"])
+        return self._peer("bare-sealed", lambda place: [program, "--sealed", directory, place], "")
+
     def sshfs_command(self, directory: Path, place: Path) -> list[str | Path]:
-        """An SFTP server on a pipe: no network, no cipher."""
-        server = next((path for path in SFTP_SERVERS if Path(path).exists()), None)
-        if not server:
-            raise Missing("sftp-server")
-        script = self.directory / "sftp"
-        script.write_text(f"#!/bin/sh\nexec {server}\n")
-        script.chmod(0o755)
-        return [tool("sshfs"), "-f", "-o", f"ssh_command={script}", f"here:{directory}", place]
+        """Over ssh to a server of its own on the loopback, with the cipher that both choose."""
+        return [tool("sshfs"), "-f", "-F", self.once("ssh", lambda: self.keep(self._sshd())), f"here:{directory}", place]
+
+    @contextlib.contextmanager
+    def _sshd(self) -> Iterator[Path]:
+        """An OpenSSH server until the end of the world; the configuration of a client for the host `here`."""
+        sshd = tool("sshd")
+        place = self.place("sshd")
+        port = self.free_port()
+        for name in ("host", "client"):
+            self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / name)
+        (place / "sshd").write_text(
+            f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/client.pub\n"
+            "StrictModes no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+            "Subsystem sftp internal-sftp\n")
+        (place / "ssh").write_text(
+            f"Host here\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {place}/client\n  IdentitiesOnly yes\n"
+            f"  UserKnownHostsFile {place}/known\n  StrictHostKeyChecking accept-new\n  LogLevel ERROR\n")
+        if os.geteuid() == 0:
+            Path(SSHD_PRIVSEP).mkdir(mode=0o755, exist_ok=True)
+        program = Program([sshd, "-D", "-e", "-f", place / "sshd"], self.environment, place / "log")
+        try:
+            until(lambda: _answers(port), END_MAX_S, "sshd listens")
+            yield place / "ssh"
+        finally:
+            program.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(END_MAX_S)
+            program.kill()
 
     def sshfs(self, directory: Path) -> contextlib.AbstractContextManager[Mount]:
         return self._peer("sshfs", lambda place: self.sshfs_command(directory, place), _any_name(directory))
