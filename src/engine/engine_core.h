@@ -94,7 +94,7 @@ const char *engine_login_bearer(const char *authorization);
 /* Where a region's service lives; "" for an unknown name. */
 const char *engine_login_base_url(const char *region);
 
-/* Looks a sample up; while the first pass still runs, waits for it until the request's deadline. */
+/* Looks a sample up; while the first pass still runs, waits for it until the request's deadline, then it is EAGAIN. */
 CHECKED int engine_find_sample(const struct engine_call *call, const struct digest *digest, struct sample *ret_sample,
                                struct err *err);
 

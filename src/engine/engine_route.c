@@ -278,6 +278,8 @@ int engine_find_sample(const struct engine_call *call, const struct digest *dige
         if (r == ENGINE_INDEX_ABSENT && may_wait)
             (void)engine_index_wait(engine->index, INDEX_STEP_MS); /* the loop looks again */
     } while (r == ENGINE_INDEX_ABSENT && may_wait);
+    if (r == ENGINE_INDEX_ABSENT && !engine_index_wait(engine->index, 0))
+        return err_set(err, EAGAIN, "not all samples are indexed yet"); /* absent would be a wrong answer */
     return r;
 }
 
@@ -294,5 +296,9 @@ struct engine_failure engine_failure_of(const struct engine_call *call, const st
 
 void engine_fail(struct engine_call *call, const struct err *err)
 {
+    if (err->code == EAGAIN) {
+        engine_reply_error(call->reply, call->operation->shape, 503, "Service Unavailable: try again");
+        return;
+    }
     engine_reply_error(call->reply, call->operation->shape, 500, engine_failure_of(call, err).text);
 }

@@ -6,7 +6,7 @@
 #include "engine/engine_route.h"
 #include "util/clock.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 20000, LARGE_BYTES = 1024 * 1024 * 1024 };
 
 #define ID "0123456789abcdef0123456789abcdef"
 #define SECRET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn"
@@ -80,7 +80,7 @@ static void login(struct bench *bench)
     engine_reply_done(&reply);
 }
 
-static void start(struct bench *bench)
+static void start_without_index(struct bench *bench)
 {
     struct secret *id = NULL;
     struct secret *secret = NULL;
@@ -90,6 +90,11 @@ static void start(struct bench *bench)
     assert_int_equal(engine_new(&bench->config, id, secret, &bench->engine, NULL), 0);
     secret_free(id);
     secret_free(secret);
+}
+
+static void start(struct bench *bench)
+{
+    start_without_index(bench);
     assert_true(engine_index_wait(bench->engine->index, WAIT_MS));
 }
 
@@ -482,6 +487,25 @@ static void metadata_of_unknown_hashes_is_an_entry_of_errors(void **unused)
     bench_done(&bench);
 }
 
+/* A hole that is hashed for longer than the questions take. */
+static void nothing_is_absent_before_all_is_indexed(void **unused)
+{
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    fixture_text(&bench.fixture, "zoo/large", "");
+    assert_int_equal(truncate(fixture_path(&bench.fixture, "zoo/large"), LARGE_BYTES), 0);
+    start_without_index(&bench);
+    login(&bench);
+    atomic_store(&bench.engine->is_stopping, true); /* nobody waits */
+    assert_int_equal(status(&bench, "GET", METADATA, UNKNOWN, NULL, "try again"), 503);
+    assert_int_equal(status(&bench, "GET", DOWNLOAD, UNKNOWN, NULL, "try again"), 503);
+    assert_int_equal(status(&bench, "POST", MULTI, NULL, "{\"samples\":[\"" UNKNOWN "\"]}", "try again"), 503);
+    assert_false(engine_index_wait(bench.engine->index, 0));
+    bench_done(&bench);
+}
+
 static void a_multi_download_pays_for_known_samples_and_becomes_an_archive(void **unused)
 {
     struct engine_reply reply;
@@ -563,6 +587,7 @@ int main(void)
         cmocka_unit_test(downloads_are_paid_by_success_only),
         cmocka_unit_test(several_ids_are_refused_where_one_is_allowed),
         cmocka_unit_test(metadata_of_unknown_hashes_is_an_entry_of_errors),
+        cmocka_unit_test(nothing_is_absent_before_all_is_indexed),
         cmocka_unit_test(a_multi_download_pays_for_known_samples_and_becomes_an_archive),
         cmocka_unit_test(an_archive_is_not_there_before_the_job_is_done),
         cmocka_unit_test(an_unknown_request_is_told_from_a_malformed_one),
