@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -55,13 +56,20 @@ class Cell:
     def calls(self) -> int:
         return len(self.proxy.calls(self.row.route)) - self.n_calls
 
+    def cost(self) -> tuple[int, int, int]:
+        """Units that the service may have charged, that the budget lost, and that the audit has."""
+        return (len(self.proxy.paid()) - self.n_paid, self.n_left - self.lane.left(),
+                sum(line["cost"] for line in self.lane.audit()[self.n_audit :]))
+
     def spent(self) -> str:
-        """"unsure 1", in the order of the audit; what the proxy saw and the budget lost is the same."""
-        lines = self.lane.audit()[self.n_audit :]
-        cost = sum(line["cost"] for line in lines)
-        same(len(self.proxy.paid()) - self.n_paid, cost, "what the service may have charged, and the audit")
-        same(self.n_left - self.lane.left(), cost, "the budget, and the audit")
-        return " ".join(f"{line['outcome']} {line['cost']}" if line["cost"] else line["outcome"] for line in lines)
+        """"unsure 1", in the order of the audit; what the proxy saw and the budget lost is the same, once it is settled:
+        a submission is under way when its call is seen."""
+        with contextlib.suppress(AssertionError):
+            until(lambda: len(set(self.cost())) == 1, SETTLE_MAX_S, "three accounts that agree")
+        paid, lost, audited = self.cost()
+        same((paid, lost), (audited, audited), "what the service may have charged, the budget, and the audit")
+        return " ".join(f"{line['outcome']} {line['cost']}" if line["cost"] else line["outcome"]
+                        for line in self.lane.audit()[self.n_audit :])
 
     def told(self) -> str:
         return " ".join(sorted({event["event"] for event in self.lane.events()[self.n_events :]} & NEWS))
