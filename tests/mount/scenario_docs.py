@@ -120,7 +120,7 @@ def an_account_is_all_that_it_takes(bench: Bench) -> None:
                    "FALCON_CLIENT_SECRET=…": f"FALCON_CLIENT_SECRET={CLIENT_SECRET}"}
     with shell(bench, bench.inbox, credentials, FALCON_BASE_URL=bench.proxy.url) as bash:
         output = [line for command, _ in block.commands() for line in must_run(bash, command)]
-    assert [line for line in output if re.match(r"ok +read scope, quotas +hunts \d+ of \d+", line)], output
+    assert [line for line in output if re.match(r"ok +read scope, quotas +hunts \d+/\d+", line)], output
     same(bench.proxy.paid(), [])
 
 
