@@ -16,6 +16,7 @@ from harness import SKIP, Bench, malqueryfs
 HEADER = Path(__file__).parents[2] / "src" / "util" / "fault.h"
 STATUS = 86  # FAULT_STATUS
 SLOT = struct.Struct("=iii")  # struct fault_slot
+COUNTED_MAX = 1_000_000_000
 NTH_MAX = 150  # failures that one operation is tried with
 REFUSALS = {"EIO", "ENOMEM", "ENOSPC", "EMFILE", "EREMOTEIO", "ENODATA"}
 
@@ -51,6 +52,14 @@ class Faults:
     def fired(self, name: str) -> int:
         skip, times, _ = SLOT.unpack_from(self._page, self._slots[name])
         return max(0, min(-skip, times))
+
+    def count(self, name: str) -> None:
+        """From now on passages are counted, and none fails."""
+        self._put(name, COUNTED_MAX, 1, 0)
+
+    def passed(self, name: str) -> int:
+        """Passages since count()."""
+        return COUNTED_MAX - SLOT.unpack_from(self._page, self._slots[name])[0]
 
     def _put(self, name: str, *values: int) -> None:
         SLOT.pack_into(self._page, self._slots[name], *values)

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from faults import Faults, every_failure, lives, main
 from harness import ELF_FILES, EVERYTHING, JOB_MAX_S, Bench, claim, errno_of, read_error, same, until
 from ledger import Ledger
+from proxy import Exchange, Reply
 from samples import Zoo
 
 N_SAMPLES = 150
 PAID = ["budget=500:500", "reserve=0"]
 PLENTY = {"downloads": 500, "hunts": 500}
 FOR_EVER = 1_000_000
+SYNCS_BEFORE = 3  # of the draft, what is to be sent, and the intent to spend
 TROUBLE = r"level=err .*(state database|disk I/O|disk is full|is full)"
 
 
@@ -81,6 +83,33 @@ def any_failed_sync_below_a_hunt_is_an_errno(bench: Bench) -> None:
     n = every_failure(bench, "DB_SYNC", errno.EIO, hunting(bench))
     assert n > 1, n
     all_is_well(bench, 3)
+
+
+@claim(mounted=False, options=PAID, is_bounded=True, trouble=TROUBLE)
+def the_rule_and_its_intent_are_on_the_disk_before_a_hunt_leaves(bench: Bench) -> None:
+    """And its id before close() has returned. What is not synced a power cut takes away, and then it is paid for twice."""
+    faults = Faults(bench)
+    bench.mount()
+    bench.job("first", ELF_FILES)
+    synced = []
+
+    def note(exchange: Exchange) -> Reply:
+        synced.append(faults.passed("DB_SYNC"))
+        return exchange.forward()
+
+    bench.proxy.fail("hunt", note)
+    faults.count("DB_SYNC")
+    same(hunting(bench)(0), None)
+    at_close = faults.passed("DB_SYNC")
+    assert synced[0] >= SYNCS_BEFORE and at_close > synced[0], f"syncs: {synced[0]} before it left, {at_close} at close()"
+    for nth in range(SYNCS_BEFORE):
+        bench.run("cat hunts/*/wait")
+        n_calls = len(bench.proxy.calls("hunt"))
+        faults.arm("DB_SYNC", skip=nth)
+        same(hunting(bench)(1 + nth), "EIO", f"sync {nth} fails")
+        same(len(bench.proxy.calls("hunt")), n_calls, f"calls, when sync {nth} failed")
+    faults.disarm("DB_SYNC")
+    all_is_well(bench, 0)
 
 
 @claim(mounted=False, prepare=samples, options=PAID, is_bounded=True, trouble=TROUBLE)
