@@ -379,14 +379,17 @@ static void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fu
 static void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    enum tree_listing listing;
     struct handle *handle = NULL;
     struct err err = { 0 };
 
-    if (tree_opendir(fs->tree, ino, &handle, &err) < 0) {
+    if (tree_opendir(fs->tree, ino, &handle, &listing, &err) < 0) {
         fs_reply_err(req, "opendir", ino, &err);
         return;
     }
     fi->fh = (uintptr_t)handle;
+    fi->cache_readdir = listing != TREE_LISTING_LIVE;
+    fi->keep_cache = listing == TREE_LISTING_KEPT;
     if (fuse_reply_open(req, fi) != 0)
         tree_releasedir(fs->tree, handle); /* an interrupted open gets no release */
 }

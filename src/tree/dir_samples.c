@@ -305,11 +305,22 @@ int list_results(struct tree *tree, const struct subject *subject, const struct 
     return r;
 }
 
+/* A request that is done keeps its results; one that was forgotten and came again has another row. */
+static int64_t version_results(struct tree *tree, const struct subject *subject)
+{
+    struct err ignored = { 0 };
+    struct view view;
+
+    if (view_load(tree, subject, &view, &ignored) != 0 || !view.has_request || view.request.state != REQUEST_DONE)
+        return 0;
+    return (int64_t)(map_hash_u64((uint64_t)view.request.row) ^ map_hash_u64((uint64_t)view.request.finished_s)) | 1;
+}
+
 const struct node_ops file_sample = {
     .find = find_by_digest, .attr = attr_sample, .open = open_sample, .read = read_object
 };
 const struct node_ops file_metadata = { .find = find_by_digest, .attr = attr_metadata, .render = render_metadata };
 const struct node_ops dir_samples = { .list = list_local };
 const struct node_ops dir_metadata = { .list = list_known };
-const struct node_ops dir_result_samples = { .list = list_results };
-const struct node_ops dir_result_metadata = { .list = list_results };
+const struct node_ops dir_result_samples = { .list = list_results, .version = version_results };
+const struct node_ops dir_result_metadata = { .list = list_results, .version = version_results };

@@ -411,34 +411,14 @@ void tree_cancel(struct tree *tree)
     cache_cancel(tree->cache);
 }
 
-int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_handle, struct err *err)
+int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_handle, enum tree_listing *ret_listing,
+                 struct err *err)
 {
-    struct handle *handle = NULL;
-    int r = handle_new(tree, ino, &handle, err);
+    int r = handle_new(tree, ino, ret_handle, err);
 
-    if (r < 0)
-        return r;
-    for (size_t i = 0; r >= 0 && i < handle->spec->n_children; i++) {
-        const struct node_spec *spec = &handle->spec->children[i];
-
-        if (spec->is_unlisted)
-            continue;
-        if (!spec->name) {
-            const struct node_ops *lists = handle->spec->ops && handle->spec->ops->list ? handle->spec->ops : spec->ops;
-
-            r = lists->list(tree, &handle->subject, spec, &handle->listing, err);
-        } else if (!spec->ops || !spec->ops->exists || spec->ops->exists(tree, &handle->subject, err) == 0) {
-            listing_add_name(&handle->listing, spec, spec->name);
-        }
-    }
-    if (r >= 0 && handle->listing.code)
-        r = err_set(err, handle->listing.code, "no memory for a listing");
-    if (r < 0) {
-        handle_free(tree, handle);
-        return r;
-    }
-    *ret_handle = handle;
-    return 0;
+    if (r == 0)
+        *ret_listing = listing_agree(tree, *ret_handle);
+    return r;
 }
 
 void tree_releasedir(struct tree *tree, struct handle *handle)

@@ -166,7 +166,17 @@ CHECKED int tree_rename(struct tree *tree, uint64_t parent, const char *name, ui
  * `has_attr` is false. `next` continues after this name. Non-zero stops; the sink then gives back the lookup count. */
 typedef int tree_list_sink(void *closure, const char *name, const struct tree_attr *attr, bool has_attr, int64_t next);
 
-CHECKED int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_handle, struct err *err);
+/* What the kernel may keep of a listing. */
+enum tree_listing {
+    TREE_LISTING_LIVE, /* nothing */
+    TREE_LISTING_NEW,  /* what comes now; what it has from before is not right any more */
+    TREE_LISTING_KEPT, /* what it has is still right */
+};
+
+CHECKED int tree_opendir(struct tree *tree, uint64_t ino, struct handle **ret_handle, enum tree_listing *ret_listing,
+                         struct err *err);
+
+/* Offset 0 makes the listing anew: what is there now. One call at a time for one handle. */
 CHECKED int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool want_attr, tree_list_sink *sink,
                       void *closure, struct err *err);
 void tree_releasedir(struct tree *tree, struct handle *handle);

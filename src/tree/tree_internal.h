@@ -90,6 +90,8 @@ struct node {
     bool is_exact;      /* of a sample: its bytes were here once, and as many as its metadata said */
     int64_t known_size; /* of a sample whose bytes were here once; -1: of another */
     int64_t told_size;  /* that the kernel may keep for this sample; -1: none */
+    int64_t listed;     /* of a directory: the version of the listing that the kernel may have; 0: none */
+    uint64_t forgotten; /* … and tree->n_forgotten then */
     char text[];        /* the subject's, "" for a digest */
 };
 
@@ -121,11 +123,15 @@ struct listing {
     size_t n;
     size_t room;
     int code; /* sticky ENOMEM */
+    bool is_made;
 };
 
 void listing_add_name(struct listing *listing, const struct node_spec *spec, const char *name);
 void listing_add_sample(struct listing *listing, const struct node_spec *spec, const struct sample *sample);
 void listing_done(struct listing *listing);
+
+/* What the kernel may do with the listing of a directory that is being opened. */
+enum tree_listing listing_agree(struct tree *tree, struct handle *handle);
 
 struct handle {
     struct list link; /* in tree->handles */
@@ -138,8 +144,9 @@ struct handle {
     struct spool *spool; /* a user's file */
     bool may_write;
     bool is_append;
-    struct caller opener; /* for writing: the thread group and its program; for reading: the thread */
-    struct listing listing;
+    struct caller opener;   /* for writing: the thread group and its program; for reading: the thread */
+    struct listing listing; /* of a directory, made when its first name is asked for */
+    int64_t version;        /* of the listing that the kernel may keep; 0: none. Guarded by tree->lock */
     /* the `wait` file */
     struct lock lock;
     char last[STORE_ERROR_MAX + 128];
@@ -183,6 +190,9 @@ struct node_ops {
     /* Names of the rows without a fixed name. */
     int (*list)(struct tree *tree, const struct subject *subject, const struct node_spec *spec, struct listing *listing,
                 struct err *err);
+    /* Directories whose listing the kernel may keep: another number whenever a name may have come or gone; 0: do not
+     * keep it now. Asked at each opendir(). */
+    int64_t (*version)(struct tree *tree, const struct subject *subject);
 };
 
 struct tree {
@@ -196,6 +206,7 @@ struct tree {
     char deny[TREE_DENY_MAX + 1];
     char passthrough[TREE_NOTE_MAX + 1]; /* for `status`; "": nothing is known yet */
     struct map nodes;                    /* by inode number */
+    uint64_t n_forgotten;                /* nodes that the kernel let go, ever */
     struct list spools;
     size_t n_spools;
     struct list handles;   /* all that are open: an unmount by force releases none of them */

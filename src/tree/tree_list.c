@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LISTING_FIRST_ROOM = 32 };
+enum {
+    LISTING_FIRST_ROOM = 32,
+    LISTING_FORGOTTEN_MAX = 1000, /* names that are looked up one by one sooner than a listing is sent again */
+};
 
 static struct list_item *add(struct listing *listing)
 {
@@ -109,6 +112,70 @@ static void item_number(struct tree *tree, const struct handle *handle, const st
     attr->ino = node_number(handle->ino, item->spec, name, &subject);
 }
 
+CHECKED static int make(struct tree *tree, struct handle *handle, struct err *err)
+{
+    struct listing *listing = &handle->listing;
+    int r = 0;
+
+    listing_done(listing);
+    for (size_t i = 0; r >= 0 && i < handle->spec->n_children; i++) {
+        const struct node_spec *spec = &handle->spec->children[i];
+
+        if (spec->is_unlisted)
+            continue;
+        if (!spec->name) {
+            const struct node_ops *lists = handle->spec->ops && handle->spec->ops->list ? handle->spec->ops : spec->ops;
+
+            r = lists->list(tree, &handle->subject, spec, listing, err);
+        } else if (!spec->ops || !spec->ops->exists || spec->ops->exists(tree, &handle->subject, err) == 0) {
+            listing_add_name(listing, spec, spec->name);
+        }
+    }
+    if (r >= 0 && listing->code)
+        r = err_set(err, listing->code, "no memory for a listing");
+    listing->is_made = r >= 0;
+    return r < 0 ? r : 0;
+}
+
+/* Somebody has the directory open since another version, and may still give the kernel a listing of then. */
+static bool has_older_reader_locked(struct tree *tree, const struct handle *handle) REQUIRES(&tree->lock);
+
+static bool has_older_reader_locked(struct tree *tree, const struct handle *handle)
+{
+    list_for_each (link, &tree->handles) {
+        const struct handle *other = container_of(link, struct handle, link);
+
+        if (other->ino == handle->ino && other->version != 0 && other->version != handle->version)
+            return true;
+    }
+    return false;
+}
+
+enum tree_listing listing_agree(struct tree *tree, struct handle *handle)
+{
+    const struct node_ops *ops = handle->spec->ops;
+    int64_t version = ops && ops->version ? ops->version(tree, &handle->subject) : 0;
+    enum tree_listing listing = TREE_LISTING_LIVE;
+    struct node *node;
+
+    if (version == 0)
+        return TREE_LISTING_LIVE;
+    lock_acquire(&tree->lock);
+    handle->version = version;
+    node = node_get_locked(tree, handle->ino);
+    if (!node || has_older_reader_locked(tree, handle)) {
+        handle->version = 0;
+    } else if (node->listed == version && tree->n_forgotten - node->forgotten <= LISTING_FORGOTTEN_MAX) {
+        listing = TREE_LISTING_KEPT;
+    } else {
+        listing = TREE_LISTING_NEW;
+        node->listed = version;
+        node->forgotten = tree->n_forgotten;
+    }
+    lock_release(&tree->lock);
+    return listing;
+}
+
 int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool want_attr, tree_list_sink *sink,
               void *closure, struct err *err)
 {
@@ -116,6 +183,12 @@ int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool wan
 
     if (offset < 0)
         return err_set(err, EINVAL, "a negative offset");
+    if (offset == 0 || !handle->listing.is_made) {
+        int r = make(tree, handle, err);
+
+        if (r < 0)
+            return r;
+    }
     for (size_t i = (size_t)offset; i < handle->listing.n; i++) {
         const struct list_item *item = &handle->listing.items[i];
         struct tree_attr attr;

@@ -107,6 +107,7 @@ void node_forget_locked(struct tree *tree, uint64_t ino, uint64_t n)
         return;
     map_remove(&tree->nodes, &node->by_ino);
     free(node);
+    tree->n_forgotten++;
 }
 
 void node_tell_locked(struct node *node, struct tree_attr *attr)
