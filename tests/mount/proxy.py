@@ -52,6 +52,7 @@ class Call:
     query: str
     headers: dict[str, str]
     body: bytes
+    nth: int = 0  # of its connection
     status: int | None = None
     answer: bytes = b""
 
@@ -442,6 +443,7 @@ class Proxy:
 
             def setup(self) -> None:
                 super().setup()
+                self.n_calls = 0
                 with proxy._lock:
                     proxy._sockets.add(self.connection)
 
@@ -457,7 +459,8 @@ class Proxy:
                 url = urlsplit(self.path)
                 length = min(int(self.headers.get("Content-Length") or 0), BODY_MAX_BYTES)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                call = Call(self.command, url.path, url.query, headers, self.rfile.read(length))
+                call = Call(self.command, url.path, url.query, headers, self.rfile.read(length), self.n_calls)
+                self.n_calls += 1
                 try:
                     reply = proxy._exchange(call)
                 except OSError as error:

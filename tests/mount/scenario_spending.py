@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from harness import EVERYTHING, JOB_MAX_S, STOP_MAX_S, Bench, claim, errno_of, main, mount_flags, same, until
-from proxy import Stall, answer, delay, failed_job, gateway, rewrite
+from harness import (EVERYTHING, JOB_MAX_S, STOP_MAX_S, Bench, claim, errno_of, main, mount_flags, read_error, same,
+                     until)
+from proxy import PAID_ROUTES, Stall, answer, delay, failed_job, gateway, reset_after, rewrite
 
 RENAME_NOREPLACE = 1
 AT_FDCWD = -100
@@ -40,6 +41,36 @@ def together(*actions: Callable[[], object]) -> None:
 
 
 # ---- what a program did not ask for ----
+
+
+@claim
+def what_costs_has_a_connection_that_nothing_has_used(bench: Bench) -> None:
+    """On a kept connection that turns out to be dead libcurl sends again by itself, and each time may be charged."""
+    os.stat(bench.sample("pe64"))
+    same(bench.sample("pe32").read_bytes(), bench.zoo["pe32"].content)
+    put(bench, "list", hashes(bench, "text", "pdf"))
+    same(finished(bench, "downloads/list").split()[0], "done")
+    bench.job("all", EVERYTHING)
+    bench.run("mkdir 'searches/exact/ascii:This program'")
+    paid = bench.proxy.calls(*PAID_ROUTES)
+    same(sorted({call.route for call in paid}), sorted(PAID_ROUTES), "each kind of paid call")
+    same([str(call) for call in paid if call.nth], [], "paid calls on a connection that was in use before")
+    assert any(call.nth for call in bench.proxy.calls()), "no connection is kept, so this proves nothing"
+
+
+@claim(trouble="reset|closed without|may have been accepted")
+def a_paid_call_that_is_cut_off_is_sent_once(bench: Bench) -> None:
+    """Each on top of connections that are kept."""
+    kinds = {"download": lambda: read_error(bench.sample("pe32")),
+             "multidownload": lambda: errno_of(put, bench, "list", hashes(bench, "text")),
+             "hunt": lambda: errno_of((bench.root / "hunts/x.yar").write_text, rule("x")),
+             "exact": lambda: errno_of(os.mkdir, bench.root / "searches/exact/ascii:This program")}
+    for route, pay in kinds.items():
+        os.stat(bench.sample("pe64" if route == "download" else "pe32"))
+        bench.proxy.fail(route, reset_after)
+        same(pay(), "EREMOTEIO", route)
+        bench.proxy.heal(route)
+        same(len(bench.proxy.calls(route)), 1, f"{route}: calls")
 
 
 @claim
