@@ -259,13 +259,16 @@ class Bench:
         return {**kept, **places, "HOME": str(self.home), "LC_ALL": "C", "TZ": "UTC"}
 
     def start_engine(self) -> None:
-        limits = ["--hunt-limit", "1000", "--download-limit", "1000", "--job-delay-ms", "100"]
+        limits = ["--hunt-limit", "1000", "--download-limit", "1000", "--job-delay-ms", "100", *(["-v"] if PATIENCE > 1 else [])]
         self.engine = Program(
             [malqueryd(), "--socket", self.directory / "d.sock", "--index", self.directory / "index.db",
              "--labels", self.zoo.labels, *limits, *self.engine_arguments, self.zoo.directory],
             {**self.environment, **CREDENTIALS}, self.logs / "malqueryd.log",
         )
-        self.proxy = Proxy(self.engine.first_line())
+        url = self.engine.first_line()
+        if PATIENCE > 1:  # it would tell programs that wait less to try again
+            until(lambda: "index is complete" in self.engine.log.read_text(), START_MAX_S, "all is indexed")
+        self.proxy = Proxy(url)
 
     def mount(self) -> None:
         self.program = self.start_mount(self.root)
