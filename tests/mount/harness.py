@@ -140,11 +140,14 @@ def parent_of(pid: int) -> int:
 
 
 def helper_of(pid: int) -> int:
-    """The process beside the daemon `pid` that unmounts; not the private engine."""
-    children = [int(entry.name) for entry in Path("/proc").iterdir()
-                if entry.name.isdigit() and parent_of(int(entry.name)) == pid]
-    [helper] = [child for child in children if _look((Path(f"/proc/{child}") / "comm").read_bytes) == b"malqueryfs\n"]
-    return helper
+    """The process beside the daemon `pid` that unmounts; not the private engine, nor a child that becomes fusermount3."""
+    def named_so() -> list[int]:
+        children = [int(entry.name) for entry in Path("/proc").iterdir()
+                    if entry.name.isdigit() and parent_of(int(entry.name)) == pid]
+        return [child for child in children if _look((Path(f"/proc/{child}") / "comm").read_bytes) == b"malqueryfs\n"]
+
+    until(lambda: len(named_so()) == 1, START_MAX_S, "a helper and no other child")
+    return named_so()[0]
 
 
 @contextlib.contextmanager

@@ -176,7 +176,10 @@ def a_list_that_comes_when_the_cache_is_full_makes_room(bench: Bench) -> None:
 
 @claim(options=SMALL, prepare=bigs)
 def a_list_that_never_fits_is_refused_whole(bench: Bench) -> None:
-    (bench.inbox / "case.txt").write_text("".join(bench.zoo[f"big{n}"].sha256 + "\n" for n in range(4)))
+    names = [f"big{n}" for n in range(4)]
+    for name in names:  # else close() may not wait for what is still being indexed
+        os.stat(bench.sample(name))
+    (bench.inbox / "case.txt").write_text("".join(bench.zoo[name].sha256 + "\n" for name in names))
     result = bench.run(f"cp {bench.inbox}/case.txt downloads/", ok=False)
     assert "No space left" in result.stderr, result.stderr
     paid(bench)
