@@ -217,23 +217,40 @@ void store_free(struct store *store)
     free(store);
 }
 
+/* Sees what other processes have done to the database. */
+static void look_locked(struct store *store) REQUIRES(&store->db.lock);
+
+static void look_locked(struct store *store)
+{
+    cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_DATA_VERSION);
+
+    if (store_query_step(&query, NULL) == STORE_ROW) { /* a failure shows at the next use */
+        int64_t now = store_query_column_int(&query, 0);
+
+        if (now != store->db.data_version)
+            store_db_changed(&store->db);
+        store->db.data_version = now;
+    }
+}
+
 int64_t store_version(struct store *store)
 {
     int64_t version;
 
     lock_acquire(&store->db.lock);
-    {
-        cleanup_(store_query_done) struct store_query query = store_query(&store->db, SQL_DATA_VERSION);
-
-        if (store_query_step(&query, NULL) == STORE_ROW) { /* a failure shows at the next use */
-            int64_t now = store_query_column_int(&query, 0);
-
-            if (now != store->db.data_version)
-                store_db_changed(&store->db);
-            store->db.data_version = now;
-        }
-    }
+    look_locked(store);
     version = store->db.version;
+    lock_release(&store->db.lock);
+    return version;
+}
+
+int64_t store_rows_version(struct store *store)
+{
+    int64_t version;
+
+    lock_acquire(&store->db.lock);
+    look_locked(store);
+    version = store->db.version + sqlite3_total_changes64(store->db.sqlite);
     lock_release(&store->db.lock);
     return version;
 }

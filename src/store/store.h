@@ -154,6 +154,13 @@ void store_digest_unlock(int fd);
 typedef int store_digest_each(void *closure, const struct digest *digest);
 CHECKED int store_object_list(struct store *store, store_digest_each *each, void *closure, struct err *err);
 
+/*
+ * Another number whenever an object may have come or gone, by whoever: we, another process, or a user with rm(1). Looks
+ * at each directory of the cache, but at no object. 0: something was changed so lately that the next change might not
+ * show.
+ */
+int64_t store_object_version(struct store *store);
+
 /* ---- room: limits and eviction ---- */
 
 enum {
@@ -579,3 +586,6 @@ CHECKED int store_result_groups(struct store *store, int64_t request_row, enum s
 
 /* Grows with every change of entries or requests by this or another process; cheap (PRAGMA data_version). */
 int64_t store_version(struct store *store);
+
+/* Grows with every change of anything in the database, likewise. */
+int64_t store_rows_version(struct store *store);

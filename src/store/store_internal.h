@@ -62,6 +62,7 @@ struct store {
     size_t n_kept_max;
     struct map memory;                               /* objects in memory by digest; guarded by files */
     struct store_count counts[STORE_KINDS];          /* guarded by files */
+    int64_t n_counted;                               /* changes of counts by us; guarded by files */
     int64_t seen_ns;                                 /* the last change of the cache that they have; guarded by files */
     int64_t told_ns;                                 /* the last one that was news; guarded by files */
     int64_t reserved_bytes;                          /* room that is taken; guarded by files */
@@ -151,6 +152,9 @@ void store_form_plain_note(struct store *store, const struct digest *digest, con
 
 /* Damaged copies of a sample, "<sha256>.<time>"; removed on the way when `drop`. */
 size_t store_place_disk_damaged(struct store *store, const struct digest *digest, bool drop);
+
+/* What the directories of the samples say, for store_object_version(). */
+int64_t store_place_disk_version(const struct store *store);
 
 /* Frees what is left in memory. */
 void store_place_memory_done(struct store *store);

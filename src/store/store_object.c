@@ -468,6 +468,17 @@ int store_object_list(struct store *store, store_digest_each *each, void *closur
     return r;
 }
 
+int64_t store_object_version(struct store *store)
+{
+    int64_t disk = store_place_disk_version(store);
+    int64_t n_counted;
+
+    lock_acquire(&store->files);
+    n_counted = store->n_counted;
+    lock_release(&store->files);
+    return disk ? (int64_t)(map_hash_u64((uint64_t)disk) ^ map_hash_u64((uint64_t)n_counted)) | 1 : 0;
+}
+
 bool store_object_is_damaged(struct store *store, const struct digest *digest)
 {
     return !store_object_exists(store, digest) && store_place_disk_damaged(store, digest, false) > 0;

@@ -29,6 +29,8 @@ enum {
     DAMAGED_NAME_MAX = DIGEST_TEXT + 32,
 };
 
+#define SETTLED_NS (STORE_FILES_S_NS / 10) /* two changes within a tick of the kernel's clock have one time */
+
 struct name {
     char s[NAME_MAX_BYTES + 1];
 };
@@ -449,6 +451,55 @@ CHECKED static int disk_list(struct store *store, enum store_kind kind, enum sto
     struct scan scan = { .ref = { .kind = kind, .shelf = shelf }, .each = each, .closure = closure };
 
     return scan_dir(&scan, shelf_fd(store, shelf), ".", 0, err);
+}
+
+/* The directories whose changes make a version. */
+struct version {
+    uint64_t sum; /* of all, in any order */
+    int64_t newest_ns;
+};
+
+static void add_dir(struct version *version, const struct stat *st)
+{
+    int64_t ns = ns_of(&st->st_mtim);
+
+    version->sum += map_hash_u64(map_hash_u64(st->st_ino) ^ (uint64_t)ns);
+    if (ns > version->newest_ns)
+        version->newest_ns = ns;
+}
+
+/* NOLINTBEGIN(misc-no-recursion): ends after SCAN_LEVELS */
+static void add_dirs_below(struct version *version, int parent_fd, const char *name, int level)
+{
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct stat st;
+
+    if (!dir) {
+        closep(&fd);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (!is_prefix(entry->d_name) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        add_dir(version, &st);
+        if (level + 1 < SCAN_LEVELS)
+            add_dirs_below(version, fd, entry->d_name, level + 1);
+    }
+}
+/* NOLINTEND(misc-no-recursion) */
+
+int64_t store_place_disk_version(const struct store *store)
+{
+    struct version version = { 0 };
+    int64_t now_ns = store_files_now_ns();
+    struct stat st;
+
+    if (fstat(store->cache_fd, &st) < 0)
+        return 0;
+    add_dir(&version, &st);
+    add_dirs_below(&version, store->cache_fd, ".", 0);
+    return now_ns - version.newest_ns > SETTLED_NS ? (int64_t)(version.sum >> 1) | 1 : 0;
 }
 
 /* ---- going ---- */

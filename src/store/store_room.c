@@ -53,6 +53,7 @@ static void tell_changed_locked(struct store *store)
 
 void store_room_count_locked(struct store *store, const struct store_ref *ref, int64_t bytes, int n)
 {
+    store->n_counted++;
     store->counts[ref->kind].bytes += bytes;
     store->counts[ref->kind].n_samples += ref->shelf == SHELF_SAMPLES ? n : 0;
     if (ref->kind != STORE_MEMORY)

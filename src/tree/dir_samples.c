@@ -244,6 +244,11 @@ static int collect(void *closure, const struct digest *digest)
     return 0;
 }
 
+static int by_digest(const void *a, const void *b)
+{
+    return memcmp(((const struct digest *)a)->bytes, ((const struct digest *)b)->bytes, DIGEST_BYTES);
+}
+
 static int list_digests(struct tree *tree, bool local_only, const struct node_spec *spec, struct listing *listing,
                         struct err *err)
 {
@@ -254,6 +259,9 @@ static int list_digests(struct tree *tree, bool local_only, const struct node_sp
 
     if (r > 0)
         r = err_set(err, ENOMEM, "no memory for a listing");
+    if (digests.n > 0)
+        qsort(digests.items, digests.n, sizeof *digests.items, by_digest);
+    listing->is_sorted = true;
     for (size_t i = 0; r >= 0 && i < digests.n; i++) {
         r = store_sample_get(tree->store, &digests.items[i], &sample, err);
         if (r == 0 && sample.state != STORE_SAMPLE_ABSENT)
@@ -305,6 +313,16 @@ int list_results(struct tree *tree, const struct subject *subject, const struct 
     return r;
 }
 
+/* What is listed has bytes and a row. */
+static int64_t version_local(struct tree *tree, const struct subject *subject)
+{
+    int64_t rows = store_rows_version(tree->store);
+    int64_t objects = store_object_version(tree->store);
+
+    (void)subject;
+    return objects ? (int64_t)(map_hash_u64((uint64_t)rows) ^ map_hash_u64((uint64_t)objects)) | 1 : 0;
+}
+
 /* A request that is done keeps its results; one that was forgotten and came again has another row. */
 static int64_t version_results(struct tree *tree, const struct subject *subject)
 {
@@ -320,7 +338,7 @@ const struct node_ops file_sample = {
     .find = find_by_digest, .attr = attr_sample, .open = open_sample, .read = read_object
 };
 const struct node_ops file_metadata = { .find = find_by_digest, .attr = attr_metadata, .render = render_metadata };
-const struct node_ops dir_samples = { .list = list_local };
+const struct node_ops dir_samples = { .list = list_local, .version = version_local };
 const struct node_ops dir_metadata = { .list = list_known };
 const struct node_ops dir_result_samples = { .list = list_results, .version = version_results };
 const struct node_ops dir_result_metadata = { .list = list_results, .version = version_results };

@@ -116,6 +116,7 @@ struct list_item {
     struct digest digest;
     int64_t size;
     int64_t mtime_s;
+    int64_t next; /* the offset behind it, above that of the one before */
 };
 
 struct listing {
@@ -124,6 +125,9 @@ struct listing {
     size_t room;
     int code; /* sticky ENOMEM */
     bool is_made;
+    /* All but "." and ".." are samples in the order of their digests: offsets are from these, so that reading goes on
+     * in the right place whatever came or went before it. Else offsets are positions. */
+    bool is_sorted;
 };
 
 void listing_add_name(struct listing *listing, const struct node_spec *spec, const char *name);

@@ -1,6 +1,7 @@
 #include "tree/tree_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@ enum {
     LISTING_FIRST_ROOM = 32,
     LISTING_FORGOTTEN_MAX = 1000, /* names that are looked up one by one sooner than a listing is sent again */
 };
+
+#define UNKNOWN_INO UINT32_MAX /* what libfuse says for a parent, too */
 
 static struct list_item *add(struct listing *listing)
 {
@@ -109,7 +112,51 @@ static void item_number(struct tree *tree, const struct handle *handle, const st
     else if (subject_below(tree, item->spec, &subject, &ignored) != 0)
         subject = handle->subject; /* it was just deleted: any number will do */
     *attr = (struct tree_attr){ .mode = item->spec->mode };
+    if (item->spec == handle->spec) { /* "." and ".." */
+        attr->ino = item->name[1] ? UNKNOWN_INO : handle->ino;
+        return;
+    }
     attr->ino = node_number(handle->ino, item->spec, name, &subject);
+}
+
+/* The first bits of a digest, which its offset begins with. */
+static int64_t key_of(const struct digest *digest)
+{
+    uint64_t key = 0;
+
+    for (size_t i = 0; i < sizeof key; i++)
+        key = key << CHAR_BIT | digest->bytes[i];
+    return (int64_t)(key >> 2);
+}
+
+static void number(struct listing *listing)
+{
+    int64_t last = 0;
+
+    for (size_t i = 0; i < listing->n; i++) {
+        const struct list_item *item = &listing->items[i];
+        int64_t next = listing->is_sorted && !item->name ? key_of(&item->digest) + 1 : 0;
+
+        last = next > last ? next : last + 1;
+        listing->items[i].next = last;
+    }
+}
+
+/* The first item behind this offset. */
+static size_t item_at(const struct listing *listing, int64_t offset)
+{
+    size_t low = 0;
+    size_t high = listing->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (listing->items[middle].next > offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
 }
 
 CHECKED static int make(struct tree *tree, struct handle *handle, struct err *err)
@@ -118,6 +165,9 @@ CHECKED static int make(struct tree *tree, struct handle *handle, struct err *er
     int r = 0;
 
     listing_done(listing);
+    /* Of an empty listing the kernel keeps that there is nothing, and no page that it could drop. */
+    listing_add_name(listing, handle->spec, ".");
+    listing_add_name(listing, handle->spec, "..");
     for (size_t i = 0; r >= 0 && i < handle->spec->n_children; i++) {
         const struct node_spec *spec = &handle->spec->children[i];
 
@@ -133,6 +183,7 @@ CHECKED static int make(struct tree *tree, struct handle *handle, struct err *er
     }
     if (r >= 0 && listing->code)
         r = err_set(err, listing->code, "no memory for a listing");
+    number(listing);
     listing->is_made = r >= 0;
     return r < 0 ? r : 0;
 }
@@ -189,7 +240,7 @@ int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool wan
         if (r < 0)
             return r;
     }
-    for (size_t i = (size_t)offset; i < handle->listing.n; i++) {
+    for (size_t i = item_at(&handle->listing, offset); i < handle->listing.n; i++) {
         const struct list_item *item = &handle->listing.items[i];
         struct tree_attr attr;
         bool has_attr;
@@ -198,7 +249,7 @@ int tree_list(struct tree *tree, struct handle *handle, int64_t offset, bool wan
         has_attr = want_attr && item_attr(tree, handle->ino, item, name, &attr);
         if (!has_attr)
             item_number(tree, handle, item, name, &attr);
-        if (sink(closure, name, &attr, has_attr, (int64_t)i + 1) != 0)
+        if (sink(closure, name, &attr, has_attr, item->next) != 0)
             break;
     }
     return 0;

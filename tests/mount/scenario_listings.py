@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import sys
+import time
 from pathlib import Path
 
 from harness import EVERYTHING, JOB_MAX_S, Bench, claim, claim_of_root, main, mount_flags, same, until
 
 NAME = 64  # bytes of each name in these listings
+TWO_NAMES = 2 * (19 + NAME + 5)  # bytes of two entries of getdents64(2)
+GETDENTS64 = {"x86_64": 217, "aarch64": 61}
+DOTS = (".", "..")
 TRIES = 10  # the kernel may drop any page at any moment
 
 
@@ -95,9 +102,122 @@ def another_run_is_another_listing(bench: Bench) -> None:
     same(os.listdir(hunt / "samples"), [])
 
 
+@claim_of_root
+def local_samples_are_listed_once(bench: Bench) -> None:
+    bench.mount()
+    for sample in bench.zoo:
+        bench.sample(sample).read_bytes()
+    until(lambda: is_settled(bench), 10, "settled")
+    for where, suffix in ("samples", ""), ("zips", ".zip"):
+        directory = opened(bench.root / where)
+        names = listed(directory)
+        same(names, sorted(sample.sha256 + suffix for sample in bench.zoo))
+        assert is_kept(bench, directory, names), f"{where} is listed by the daemon again and again"
+        os.close(directory)
+
+
+def object_of(bench: Bench, name: str) -> Path:
+    [path] = bench.cache.rglob(bench.zoo[name].sha256)
+    return path
+
+
+@claim
+def what_comes_and_goes_is_seen_at_once(bench: Bench) -> None:
+    """Here, by another mount of the profile, and by hand; also by whoever looked a moment before."""
+    second_root = bench.directory / "second"
+    second_root.mkdir()
+    second = bench.start_mount(second_root)
+    local: set[str] = set()
+
+    def look() -> None:
+        for _ in range(2):
+            for root in (bench.root, second_root):
+                same(sorted(os.listdir(root / "samples")), sorted(bench.zoo[name].sha256 for name in local), root.name)
+                same(len(os.listdir(root / "zips")), len(local), root.name)
+
+    look()
+    for root, name in (bench.root, "pe32"), (second_root, "pe64"), (second_root, "eicar"), (bench.root, "pdf"):
+        (root / "samples" / bench.zoo[name].sha256).read_bytes()
+        local.add(name)
+        look()
+    until(lambda: is_settled(bench), 10, "the directories are as old as a listing that is kept")
+    look()
+    for name in ("pe64", "pe32"):
+        object_of(bench, name).unlink()
+        local.remove(name)
+        look()
+    bench.run(f"fusermount3 -u {second_root}", cwd=bench.directory)
+    same((second.wait(), mount_flags(second_root)), (0, None))
+
+
+def is_settled(bench: Bench) -> bool:
+    newest = max(path.stat().st_mtime for path in bench.cache.rglob("*") if path.is_dir())
+    return time.time() - newest > 1
+
+
+def some(directory: int, size: int) -> list[str]:
+    """The next names, of one getdents64(2) with room for `size` bytes."""
+    buffer = ctypes.create_string_buffer(size)
+    libc = ctypes.CDLL(None, use_errno=True)
+    n = libc.syscall(GETDENTS64[platform.machine()], directory, buffer, size)
+    assert n >= 0, os.strerror(ctypes.get_errno())
+    names, at = [], 0
+    while at < n:
+        length = int.from_bytes(buffer.raw[at + 16:at + 18], sys.byteorder)
+        names.append(buffer.raw[at + 19:at + length].split(b"\0", 1)[0].decode())
+        at += length
+    return names
+
+
+@claim
+def whoever_reads_while_names_come_and_go_gets_the_others_once(bench: Bench) -> None:
+    """At each place of the listing, with a copy in the kernel and without, and also from a place that was told."""
+    names = sorted(sample.sha256 for sample in bench.zoo)
+    if platform.machine() not in GETDENTS64:
+        return
+    for sample in bench.zoo:
+        bench.sample(sample).read_bytes()
+    until(lambda: is_settled(bench), 10, "settled")
+    for n in range(1, len(names), 3):
+        gone = [names[0], names[n], names[-1]]
+        for _ in range(2):
+            same(sorted(os.listdir(bench.root / "samples")), names)
+        directory = opened(bench.root / "samples")
+        first: list[str] = []
+        while len(first) < n:
+            first += [name for name in some(directory, TWO_NAMES) if name not in DOTS]
+        for name in gone:
+            [path] = bench.cache.rglob(name)
+            path.rename(bench.directory / name)
+        same(sorted(os.listdir(bench.root / "samples")), [name for name in names if name not in gone])
+        place = os.lseek(directory, 0, os.SEEK_CUR)
+        rest = read_on(directory)
+        os.lseek(directory, place, os.SEEK_SET)
+        same(read_on(directory), rest, "from a place that was told")
+        same(sorted(name for name in first + rest if name not in gone), [name for name in names if name not in gone])
+        same(len(set(first + rest)), len(first + rest), "each once")
+        os.lseek(directory, 0, os.SEEK_SET)
+        os.close(directory)
+        for name in gone:
+            (bench.directory / name).rename(place_of(bench, name))
+        until(lambda: is_settled(bench), 10, "settled")
+
+
+def place_of(bench: Bench, name: str) -> Path:
+    [above] = [path for path in bench.cache.rglob(f"{name[:2]}/{name[2:4]}") if path.is_dir()]
+    return above / name
+
+
+def read_on(directory: int) -> list[str]:
+    names: list[str] = []
+    while more := some(directory, TWO_NAMES):
+        names += more
+    return [name for name in names if name not in DOTS]
+
+
 @claim
 def rewinding_shows_what_is_there_now(bench: Bench) -> None:
-    directory = opened(bench.root / "samples")
+    directory = opened(bench.root / "metadata")
     same(os.listdir(directory), [])
     for n, name in enumerate(("pe32", "pe64"), 1):
         bench.sample(name).read_bytes()

@@ -190,11 +190,15 @@ static void the_version_stays_without_changes(void **state)
     struct fixture *fixture = *state;
     struct sample sample = { .digest = fixture_digest(1), .size_bytes = 1 };
     struct store_entry entry;
+    int64_t rows_before;
     int64_t before;
 
     put_entry(fixture->store, "a");
     before = store_version(fixture->store);
+    rows_before = store_rows_version(fixture->store);
+    assert_int_equal(store_rows_version(fixture->store), rows_before);
     assert_int_equal(store_sample_put(fixture->store, &sample, 1, &fixture->err), 0); /* not an entry, not a request */
+    assert_true(store_rows_version(fixture->store) > rows_before);
     assert_int_equal(store_entry_get(fixture->store, STORE_HUNTS, "a", &entry, &fixture->err), 0);
     assert_int_equal(store_version(fixture->store), before);
 }

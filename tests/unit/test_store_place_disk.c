@@ -1,7 +1,10 @@
 #include "test_store_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { HEADER_BYTES = 128, TAG_BYTES = 16 };
@@ -52,6 +55,42 @@ static void list_stops_when_told(void **state)
     assert_int_equal(n, 3);
 }
 
+/* The version once the change of the directory of this sample is a second old. */
+static int64_t version_later(struct fixture *fixture, const struct digest *digest)
+{
+    struct fixture_path path = fixture_path(fixture, digest);
+    struct stat st;
+
+    for (int level = 0; level < 3; level++) { /* of the sample, above it, and the cache */
+        struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 0 } };
+
+        *strrchr(path.s, '/') = '\0';
+        assert_int_equal(stat(path.s, &st), 0);
+        times[1] = st.st_mtim;
+        times[1].tv_sec -= time(NULL) - st.st_mtim.tv_sec < 1;
+        assert_int_equal(utimensat(AT_FDCWD, path.s, times, 0), 0);
+    }
+    return store_object_version(fixture->store);
+}
+
+static void the_version_is_another_one_whoever_changed_what_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    struct digest digest = fixture_sample(fixture, 1, 1);
+    int64_t one;
+    int64_t none;
+
+    assert_int_equal(store_object_version(fixture->store), 0); /* a moment ago */
+    one = version_later(fixture, &digest);
+    assert_int_not_equal(one, 0);
+    assert_int_equal(store_object_version(fixture->store), one);
+    assert_int_equal(unlink(fixture_path(fixture, &digest).s), 0);
+    assert_int_equal(store_object_version(fixture->store), 0);
+    none = version_later(fixture, &digest);
+    assert_int_not_equal(none, 0);
+    assert_int_not_equal(none, one);
+}
+
 static void list_passes_over_foreign_files(void **state)
 {
     struct fixture *fixture = *state;
@@ -94,6 +133,7 @@ int main(void)
         STORE_TEST(list_names_every_object),
         STORE_TEST(list_stops_when_told),
         STORE_TEST(list_passes_over_foreign_files),
+        STORE_TEST(the_version_is_another_one_whoever_changed_what_is_there),
         STORE_TEST(usage_after_a_scan_equals_usage_that_was_counted),
     };
 
