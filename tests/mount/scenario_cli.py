@@ -2,11 +2,14 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
-from harness import (CLIENT_SECRET, CREDENTIALS, START_MAX_S, STOP_MAX_S, Bench, claim, errno_of, helper_of,
-                     main, malqueryfs, mount_flags, same, until)
+from harness import (CLIENT_SECRET, CREDENTIALS, START_MAX_S, STOP_MAX_S, Bench, claim, claim_of_root, errno_of,
+                     helper_of, main, malqueryd, malqueryfs, mount_flags, same, until)
+from nobody import AS_NOBODY, give_to_nobody
 
 USAGE, CONFIGURATION, NO_CREDENTIALS, BAD_MOUNTPOINT, BAD_STATE = 1, 2, 3, 5, 7
 
@@ -72,6 +75,41 @@ def a_bad_mountpoint_is_5(bench: Bench) -> None:
 def a_state_that_cannot_be_used_is_7(bench: Bench) -> None:
     options = f"base_url={bench.proxy.url},state_dir={bench.zoo.labels}"
     fails(bench, BAD_STATE, "labels.tsv", "-o", options, bench.root)
+
+
+@claim_of_root
+def without_a_home_it_says_how_to_name_the_places(bench: Bench) -> None:
+    """Of another user than root, whose mounts have the places of the system then."""
+    give_to_nobody(bench)
+    url = f"base_url={bench.proxy.url}"
+    for word, options, cache in (("state_dir=", url, ""), ("cache_dir=", f"{url},state_dir={bench.state}", "relative/path")):
+        environment = {**bench.environment, **CREDENTIALS, "HOME": "", "XDG_STATE_HOME": "", "XDG_CACHE_HOME": cache}
+        result = subprocess.run([*AS_NOBODY, bench.directory / "bin/malqueryfs", "-o", options, bench.root], text=True,
+                                env=environment, cwd=bench.directory, timeout=START_MAX_S, capture_output=True)
+        same((result.returncode, result.stderr.count("\n")), (BAD_STATE, 1), result.stderr)
+        assert "HOME is not set" in result.stderr and word in result.stderr, result.stderr
+    same(list(bench.directory.rglob("relative")), [], "what is no path is made nowhere")
+
+
+@claim(mounted=False)
+def malqueryd_says_in_a_line_why_it_does_not_start(bench: Bench) -> None:
+    newer = bench.directory / "newer.db"
+    with closing(sqlite3.connect(newer)) as database:
+        database.execute("PRAGMA user_version = 999")
+    text = bench.directory / "text.pem"
+    text.write_text("this is no certificate\n")
+    index = ["--index", bench.directory / "other.db"]
+    for word, *arguments in (("newer version (999)", "--index", newer),
+                             ("FALCON_CLIENT_ID", *index, "--listen", "0.0.0.0"),
+                             ("certificate", *index, "--cert", text, "--key", text)):
+        result = subprocess.run([malqueryd(), *map(str, arguments), bench.zoo.directory], env=bench.environment, text=True,
+                                cwd=bench.directory, timeout=START_MAX_S, stdin=subprocess.DEVNULL, capture_output=True)
+        assert result.returncode, f"{arguments}: {result.stdout}"
+        same((result.stdout, result.stderr.count("\n")), ("", 1), f"{arguments}: {result.stderr}")
+        assert word in result.stderr, f"{arguments}: {result.stderr!r} without {word!r}"
+    with closing(sqlite3.connect(newer)) as database:
+        same(database.execute("PRAGMA user_version").fetchone(), (999,), "the newer index")
+        same(database.execute("SELECT name FROM sqlite_master").fetchall(), [], "what was made in the newer index")
 
 
 @claim(mounted=False)

@@ -2,8 +2,12 @@
 
 import itertools
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
+from pathlib import Path
 
 from harness import (AT_ONCE_S, EVERYTHING, RUN_MAX_S, START_MAX_S, STOP_MAX_S, Bench, claim, main, malqueryd,
                      malqueryfs, mount_flags, parent_of, processes_of, same, until)
@@ -26,6 +30,11 @@ def unmount_local(bench: Bench) -> None:
 def ours(bench: Bench) -> dict[int, str]:
     """Processes of the local mount; the engine of the bench, which is not used here, does not count."""
     return {pid: line for pid, line in processes_of(bench.directory).items() if pid != bench.engine.pid}
+
+
+def is_an_index(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as database:
+        return bool(database.execute("SELECT 1 FROM sqlite_master WHERE name = 'file'").fetchall())
 
 
 @claim(mounted=False)
@@ -88,6 +97,32 @@ def an_engine_that_hangs_does_not_delay_the_end(bench: Bench) -> None:
         os.kill(daemon, number)
         until(lambda: not ours(bench), END_MAX_S, f"everything ends on {number.name}")
         assert not mount_flags(bench.root)
+
+
+@claim(mounted=False)
+def an_engine_that_is_not_installed_is_one_clear_line(bench: Bench) -> None:
+    alone = bench.directory / "alone"
+    alone.mkdir()
+    shutil.copy2(malqueryfs(), alone)
+    result = subprocess.run([alone / "malqueryfs", "--local", bench.zoo.directory, bench.root], timeout=START_MAX_S,
+                            text=True, env={**bench.environment, "PATH": str(alone)}, cwd="/", capture_output=True)
+    assert result.returncode and "installed beside malqueryfs" in result.stderr, result
+    same(result.stderr.count("\n"), 1, f"lines: {result.stderr}")
+    assert not mount_flags(bench.root) and not ours(bench), "something is left"
+
+
+@claim(mounted=False)
+def an_engine_that_refuses_has_its_own_words_passed_on(bench: Bench) -> None:
+    mount_local(bench)
+    unmount_local(bench)
+    indexes = [path for path in bench.directory.rglob("*.db") if path.parent != bench.directory and is_an_index(path)]
+    same(len(indexes), 1, f"indexes: {indexes}")
+    with closing(sqlite3.connect(indexes[0])) as database:
+        database.execute("PRAGMA user_version = 999")
+    result = mount_local(bench)
+    assert result.returncode and "the index is of a newer version (999)" in result.stderr, result
+    same(result.stderr.count("\n"), 1, f"lines: {result.stderr}")
+    assert not mount_flags(bench.root) and not ours(bench), "something is left"
 
 
 @claim(mounted=False)

@@ -127,6 +127,38 @@ static void a_symlink_is_refused(void **state)
     assert_true(open_key(fixture, &key) < 0);
 }
 
+static void a_directory_is_no_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct secret *key = NULL;
+    char path[PATH_MAX];
+
+    key_path(fixture, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(open_key(fixture, &key), -EIO);
+    assert_non_null(strstr(fixture->err.text, "is not a regular file"));
+    assert_null(key);
+}
+
+/* Which key sealed this cache is in there: what cannot be known is not guessed, and nothing is sealed with another. */
+static void fingerprints_that_were_cut_are_refused_and_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct store_config config = { .state_dir = fixture->state, .cache_dir = fixture->cache };
+    struct store *again = NULL;
+    char path[PATH_MAX];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "%s/sealed-by", fixture->cache);
+    assert_int_equal(truncate(path, 5), 0);
+    assert_int_equal(store_new(&config, &again, &fixture->err), -EINVAL);
+    assert_non_null(strstr(fixture->err.text, "is damaged: nobody knows which key sealed this cache"));
+    assert_null(again);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 5);
+}
+
 static void a_key_of_another_user_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -164,6 +196,8 @@ int main(void)
         STORE_TEST(a_key_that_others_can_read_is_refused_with_the_command),
         STORE_TEST(a_key_that_was_cut_is_refused_and_kept),
         STORE_TEST(a_symlink_is_refused),
+        STORE_TEST(a_directory_is_no_key),
+        STORE_TEST(fingerprints_that_were_cut_are_refused_and_kept),
         STORE_TEST(a_key_of_another_user_is_refused),
         STORE_TEST(making_a_key_leaves_no_temporary),
     };

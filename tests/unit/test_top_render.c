@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "top/top_internal.h"
+#include "util/text.h"
 
 static struct top_facts facts;
 
@@ -113,6 +114,20 @@ static void what_the_service_has_not_said_is_a_question_mark(void **state)
     buf_done(&picture);
 }
 
+static void what_the_service_refuses_is_said_as_it_said_it(void **state)
+{
+    struct buf picture;
+
+    (void)state;
+    picture = draw((struct top_frame){ .columns = 80 });
+    assert_null(strstr(buf_text(&picture), "refused"));
+    buf_done(&picture);
+    (void)text_copy(facts.exhausted, sizeof facts.exhausted, "no downloads are left until 2026/12/01"); /* fits */
+    picture = draw((struct top_frame){ .columns = 80 });
+    assert_shows(&picture, "\nrefused  no downloads are left until 2026/12/01\n");
+    buf_done(&picture);
+}
+
 static void a_picture_is_never_larger_than_its_frame(void **state)
 {
     (void)state;
@@ -166,6 +181,7 @@ int main(void)
         cmocka_unit_test_setup(more_bytes_than_the_metadata_says_are_a_full_bar, setup),
         cmocka_unit_test_setup(a_month_without_a_limit_has_no_bar, setup),
         cmocka_unit_test_setup(what_the_service_has_not_said_is_a_question_mark, setup),
+        cmocka_unit_test_setup(what_the_service_refuses_is_said_as_it_said_it, setup),
         cmocka_unit_test_setup(a_picture_is_never_larger_than_its_frame, setup),
         cmocka_unit_test_setup(foreign_text_reaches_no_terminal_as_it_is, setup),
         cmocka_unit_test_setup(a_terminal_gets_attributes_that_end_with_their_line, setup),
