@@ -91,6 +91,28 @@ static void a_request_that_the_service_forgot_is_failed(void **state)
     bench_down(&bench);
 }
 
+/* A hunt that was paid for is not given up for two spells in which a part of the service had not heard of it. */
+static void an_answer_in_between_begins_the_count_of_denials_anew(void **state)
+{
+    enum { BELOW_THE_LIMIT = 4 };
+    const struct script_step denied = { .match = POLL,
+                                        .status = 404,
+                                        .headers = JSON_TYPE,
+                                        .body = "{\"errors\":[{\"code\":404,\"message\":\"no\"}]}",
+                                        .times = BELOW_THE_LIMIT };
+    const struct script_step steps[] = { TOKEN_FOREVER, denied, INPROGRESS_STEP, denied, DONE_STEP };
+    struct store_request request;
+    struct bench bench;
+
+    (void)state;
+    bench_up(&bench, steps, ARRAY_SIZE(steps));
+    request = poll_to_end(&bench);
+    assert_int_equal(request.state, REQUEST_DONE);
+    assert_int_equal(request.n_results, 1);
+    assert_int_equal(script_count(bench.script, POLL), 2 * BELOW_THE_LIMIT + 3);
+    bench_down(&bench);
+}
+
 /* Silence: whoever calls is refused at once, nobody is asked. */
 static struct http_limit *open_breaker(struct bench *bench)
 {
@@ -131,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_followed_until_it_is_done),
         cmocka_unit_test(a_request_that_the_service_forgot_is_failed),
+        cmocka_unit_test(an_answer_in_between_begins_the_count_of_denials_anew),
         cmocka_unit_test(a_refusal_by_the_open_breaker_is_no_poll),
     };
 

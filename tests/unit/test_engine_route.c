@@ -229,6 +229,44 @@ static void quota_comes_after_the_body_and_has_the_shape_of_the_service(void **u
     bench_done(&bench);
 }
 
+/* Nothing of it is charged, and what is free is still answered. */
+static void downloads_beyond_the_month_are_refused_whole(void **unused)
+{
+    char list[256];
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    bench.config.download_limit = 1;
+    start(&bench);
+    login(&bench);
+    (void)snprintf(list, sizeof list, "{\"samples\":[\"%s\"", hash_text("hello\n"));
+    (void)snprintf(list + strlen(list), sizeof list - strlen(list), ",\"%s\"]}",
+                   hash_text("MZ something else, hello\n"));
+    assert_int_equal(status(&bench, "POST", MULTI, NULL, list, "Monthly quota exceeded"), 429);
+    assert_int_equal(status(&bench, "GET", DOWNLOAD, hash_text("hello\n"), NULL, NULL), 200);
+    assert_int_equal(status(&bench, "GET", DOWNLOAD, hash_text("hello\n"), NULL, "Monthly quota exceeded"), 429);
+    assert_int_equal(status(&bench, "GET", METADATA, hash_text("hello\n"), NULL, hash_text("hello\n")), 200);
+    bench_done(&bench);
+}
+
+static void an_id_that_is_no_hash_is_an_error_of_its_own(void **unused)
+{
+    struct engine_reply reply;
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    start(&bench);
+    login(&bench);
+    reply = ask(&bench, "GET", METADATA, "no hash", NULL);
+    assert_int_equal(reply.status, 200); /* as for one that nobody knows */
+    assert_non_null(strstr(buf_text(&reply.body), "not a SHA-256"));
+    assert_non_null(strstr(buf_text(&reply.body), "\"resources\": []"));
+    engine_reply_done(&reply);
+    bench_done(&bench);
+}
+
 static void stale_tokens_fall_into_their_own_small_bucket(void **unused)
 {
     struct engine_reply reply;
@@ -261,6 +299,7 @@ static void wrong_credentials_are_told_apart(void **unused)
         { "client_id=abc&client_secret=x", 400, "Failed to generate access token for clientID=abc." },
         { "", 400, "clientID=." },
         { "client_id=%00", 400, "clientID=." },
+        { "client_id=a+b&client_secret=x", 400, "clientID=a b." },
         { "client_id=%ff&client_secret=x", 400, "clientID=?." },
         { "client_id=" ID "&client_secret=wrong", 403, "Failed to issue access token - Not Authorized" },
         { "client_id=" ID "&client_secret=" SECRET "&member_cid=zz", 403, "customer ID=zz" },
@@ -576,6 +615,8 @@ int main(void)
         cmocka_unit_test(all_nine_operations_have_a_route),
         cmocka_unit_test(each_check_comes_before_the_next),
         cmocka_unit_test(quota_comes_after_the_body_and_has_the_shape_of_the_service),
+        cmocka_unit_test(downloads_beyond_the_month_are_refused_whole),
+        cmocka_unit_test(an_id_that_is_no_hash_is_an_error_of_its_own),
         cmocka_unit_test(stale_tokens_fall_into_their_own_small_bucket),
         cmocka_unit_test(wrong_credentials_are_told_apart),
         cmocka_unit_test(a_revoked_token_is_refused),
