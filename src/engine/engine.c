@@ -32,6 +32,7 @@ CHECKED static int start_zip(struct engine *engine, struct err *err)
         return err_set(err, ENOMEM, "no memory to start");
     engine->zip.dir = engine->index_dir;
     engine->zip.password = engine->config.zip_password;
+    engine->zip.stop = &engine->is_stopping;
     if (!engine_zip_parse_method(engine->config.zip_method, &engine->zip.method))
         return err_set(err, EINVAL, "unknown zip method '%s'", engine->config.zip_method);
     engine_zip_clean(engine->index_dir);
@@ -66,7 +67,7 @@ CHECKED static int start_index(struct started *started, struct err *err)
         .has_watch = engine->config.has_watch,
         .retry_ms = RETRY_MS,
     };
-    const struct engine_jobs_config jobs = {
+    struct engine_jobs_config jobs = {
         .n_threads = (size_t)engine->config.n_threads,
         .delay_ms = engine->config.job_delay_ms,
         .retention_s = engine->config.retention_s,
@@ -79,7 +80,12 @@ CHECKED static int start_index(struct started *started, struct err *err)
         return r;
     set_excludes(started, &config);
     r = engine_index_new(engine->db, &config, &engine->index, err);
-    return r < 0 ? r : engine_jobs_new(engine->db, engine->index, &jobs, &engine->jobs, err);
+    if (r == 0)
+        r = engine_archives_new(engine->index, &engine->zip, ENGINE_ARCHIVES_BYTES, &engine->archives, err);
+    if (r < 0)
+        return r;
+    jobs.archives = engine->archives;
+    return engine_jobs_new(engine->db, engine->index, &jobs, &engine->jobs, err);
 }
 
 CHECKED static int start_server(struct started *started, struct err *err)
@@ -152,6 +158,7 @@ void engine_free(struct engine *engine)
     if (engine->http && engine->config.socket)
         (void)unlink(engine->config.socket); /* a socket that stays is replaced at the next start */
     engine_jobs_free(engine->jobs);
+    engine_archives_free(engine->archives);
     engine_index_free(engine->index);
     engine_db_free(engine->db);
     engine_auth_free(engine->auth);

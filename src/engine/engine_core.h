@@ -6,6 +6,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/engine_archive.h"
 #include "engine/engine_auth.h"
 #include "engine/engine_db.h"
 #include "engine/engine_index.h"
@@ -22,6 +23,7 @@ struct engine {
     struct engine_zip_config zip;
     struct engine_db *db;
     struct engine_index *index;
+    struct engine_archives *archives;
     struct engine_jobs *jobs;
     struct engine_auth *auth;
     struct engine_rate *rate;

@@ -84,7 +84,7 @@ CHECKED static int count_attempt(struct engine_jobs *jobs, const struct work *wo
 struct outcome {
     enum request_state state;
     int64_t elapsed_ms;
-    const char *results; /* NULL after a failure */
+    const char *results; /* NULL after a failure, and of a multi-download */
     const char *reason;  /* NULL after a success */
 };
 
@@ -109,17 +109,44 @@ static void query_done(struct engine_query **query)
     free(*query);
 }
 
-/* Runs a search and renders its results as { "stats", "resources" }. */
-CHECKED static int search(struct engine_jobs *jobs, const struct work *work, json_object **ret_results, struct err *err)
+/* An archive that could not be made is tried again when it is fetched, and who fetches is told why. */
+static void pack(struct engine_jobs *jobs, const struct work *work, const struct engine_query *query)
 {
-    cleanup_(json_object_putp) json_object *body = NULL;
+    struct err err = { 0 };
+
+    if (!jobs->config.archives)
+        return;
+    if (engine_archives_prepare(jobs->config.archives, &work->id, query->samples, query->n_samples, &err) < 0)
+        log_event(LOG_LEVEL_WARN, err.text, LOG_TEXT(LOG_OP, "archive"), LOG_TEXT(LOG_REQUEST, work->id.s),
+                  LOG_NUMBER(LOG_ERRNO, err.code));
+}
+
+/* Runs a search and renders its results as { "stats", "resources" }. */
+CHECKED static int search(struct engine_jobs *jobs, const struct engine_query *query, json_object **ret_results,
+                          struct err *err)
+{
     cleanup_(json_object_putp) json_object *results = json_object_new_object();
-    cleanup_(query_done) struct engine_query *query = calloc(1, sizeof *query);
     cleanup_(engine_samples_done) struct engine_samples samples = { 0 };
     const struct engine_search_config config = { .n_threads = jobs->config.n_threads,
                                                  .stop = &jobs->stop,
                                                  .deadline_ms = clock_mono_ms() + JOB_MAX_MS,
                                                  .file_s = FILE_MAX_S };
+    int r = engine_search_run(jobs->index, query, &config, &samples, err);
+
+    if (r < 0)
+        return r;
+    engine_json_put(results, "stats", engine_render_stats(&samples, query->fields, samples.n));
+    engine_json_put(results, "resources", engine_render_samples(&samples, query->fields, VIEW_POLL));
+    *ret_results = steal_ptr(&results);
+    return 0;
+}
+
+/* Of a multi-download there are no results. */
+CHECKED static int do_work(struct engine_jobs *jobs, const struct work *work, json_object **ret_results,
+                           struct err *err)
+{
+    cleanup_(json_object_putp) json_object *body = NULL;
+    cleanup_(query_done) struct engine_query *query = calloc(1, sizeof *query);
     int r;
 
     if (!query)
@@ -127,13 +154,11 @@ CHECKED static int search(struct engine_jobs *jobs, const struct work *work, jso
     r = engine_json_parse(work->body, strlen(work->body), &body, err);
     if (r == 0)
         r = engine_query_parse(work->kind, body, query, err);
-    if (r == 0)
-        r = engine_search_run(jobs->index, query, &config, &samples, err);
     if (r < 0)
         return r;
-    engine_json_put(results, "stats", engine_render_stats(&samples, query->fields, samples.n));
-    engine_json_put(results, "resources", engine_render_samples(&samples, query->fields, VIEW_POLL));
-    *ret_results = steal_ptr(&results);
+    if (work->kind != QUERY_MULTI)
+        return search(jobs, query, ret_results, err);
+    pack(jobs, work, query);
     return 0;
 }
 
@@ -150,14 +175,14 @@ static bool run_work(struct engine_jobs *jobs, const struct work *work)
     if (r == 0 && work->n_attempts >= ATTEMPTS_MAX)
         r = err_set(&err, EINTR, "interrupted again and again");
     if (r == 0)
-        r = search(jobs, work, &results, &err);
+        r = do_work(jobs, work, &results, &err);
     if (atomic_load(&jobs->stop)) {
         (void)count_attempt(jobs, work, -1, NULL); /* a wanted end; it stays unfinished for the next start */
         return true;
     }
     outcome.elapsed_ms = clock_mono_ms() - start_ms;
     if (r == 0) {
-        outcome.results = json_object_to_json_string_ext(results, JSON_C_TO_STRING_PLAIN);
+        outcome.results = results ? json_object_to_json_string_ext(results, JSON_C_TO_STRING_PLAIN) : NULL;
         r = finish(jobs, work, &outcome, &err);
     }
     if (r < 0) {
@@ -175,6 +200,8 @@ static void expire(struct engine_jobs *jobs)
 {
     struct engine_db *db = jobs->db;
 
+    if (jobs->config.archives)
+        engine_archives_expire(jobs->config.archives, clock_now_s() - jobs->config.retention_s);
     lock_acquire(&db->lock);
     /* What stays is not shown either: engine_jobs_get() looks at the age. */
     (void)engine_db_run(db, engine_db_bind(db, SQL_JOB_EXPIRE, "i", wall_ms() - jobs->config.retention_s * 1000), NULL);
@@ -262,8 +289,6 @@ int engine_jobs_submit(struct engine_jobs *jobs, enum query_kind kind, const cha
 {
     struct engine_db *db = jobs->db;
     struct request_id id = engine_render_id();
-    /* A multi-download has nothing to compute: its archive is made when it is fetched. */
-    enum request_state state = kind == QUERY_MULTI ? REQUEST_DONE : REQUEST_INPROGRESS;
     int r;
 
     lock_acquire(&db->lock);
@@ -271,9 +296,10 @@ int engine_jobs_submit(struct engine_jobs *jobs, enum query_kind kind, const cha
     if (r == 0) {
         r = engine_quota_charge_locked(db, price, clock_now_s(), err);
         if (r == 0)
-            r = engine_db_run(
-                db, engine_db_bind(db, SQL_JOB_PUT, "titii", id.s, (int64_t)kind, body, (int64_t)state, wall_ms()),
-                err);
+            r = engine_db_run(db,
+                              engine_db_bind(db, SQL_JOB_PUT, "titii", id.s, (int64_t)kind, body,
+                                             (int64_t)REQUEST_INPROGRESS, wall_ms()),
+                              err);
         if (r == 0)
             r = engine_db_run(db, engine_db_bind(db, SQL_COMMIT, ""), err);
         if (r != 0)

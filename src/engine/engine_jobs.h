@@ -2,7 +2,7 @@
  * engine_jobs -- asynchronous requests: kept in the database, run one after the other, each on all cores.
  *
  * A job that was not finished when the program ended is run again by the next one, but not more than twice after the
- * program broke down. None runs longer than an hour.
+ * program broke down. None runs longer than an hour. That of a multi-download makes its archive.
  *
  * Units      *_ms in milliseconds, *_s in seconds.
  * Ownership  engine_job_done() frees what engine_jobs_get() brought.
@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "engine/engine_archive.h"
 #include "engine/engine_index.h"
 #include "engine/engine_query.h"
 #include "engine/engine_quota.h"
@@ -19,8 +20,9 @@ enum { ENGINE_JOBS_ABSENT = 1 };
 
 struct engine_jobs_config {
     size_t n_threads;
-    int64_t delay_ms;    /* how long a job stays in progress, at least */
-    int64_t retention_s; /* how long it is known */
+    int64_t delay_ms;                 /* how long a job stays in progress, at least */
+    int64_t retention_s;              /* how long it is known, and its archive kept at most */
+    struct engine_archives *archives; /* must live longer; NULL: none is made before it is fetched */
 };
 
 struct engine_jobs;

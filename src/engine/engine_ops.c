@@ -158,7 +158,8 @@ CHECKED static int make_archive(struct engine_call *call, struct engine_archive 
     if (r == 0)
         r = engine_query_parse(QUERY_MULTI, job.body, &call->query, err);
     if (r == 0)
-        r = engine_zip_make(engine->index, &engine->zip, call->query.samples, call->query.n_samples, ret_archive, err);
+        r = engine_archives_open(engine->archives, &call->id, call->query.samples, call->query.n_samples, ret_archive,
+                                 err);
     return r;
 }
 

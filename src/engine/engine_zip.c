@@ -26,6 +26,7 @@ static const struct {
 /* A sample as a source of libzip: opened only while it is copied, so that big archives need few descriptors. */
 struct member {
     struct engine_index *index;
+    const atomic_bool *stop;
     struct digest digest;
     zip_error_t error;
     int64_t size_bytes;
@@ -62,6 +63,8 @@ static zip_int64_t member_read(struct member *member, void *data, zip_uint64_t n
 {
     ssize_t got;
 
+    if (member->stop && atomic_load(member->stop))
+        return member_fail(member, ZIP_ER_READ, ECANCELED);
     do
         got = pread(member->fd, data, n, member->offset);
     while (got < 0 && errno == EINTR);
@@ -145,9 +148,12 @@ CHECKED static int add_member(zip_t *zip, struct engine_index *index, const stru
     member = calloc(1, sizeof *member);
     if (!member)
         return err_set(err, ENOMEM, "no memory for an archive");
-    *member = (struct member){
-        .index = index, .digest = *digest, .size_bytes = size, .mtime_s = (time_t)clock_now_s(), .fd = -1
-    };
+    *member = (struct member){ .index = index,
+                               .stop = config->stop,
+                               .digest = *digest,
+                               .size_bytes = size,
+                               .mtime_s = (time_t)clock_now_s(),
+                               .fd = -1 };
     zip_error_init(&member->error);
     source = zip_source_function(zip, member_command, member);
     if (!source) {

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "engine/engine_index.h"
 
 enum { ENGINE_ZIP_EMPTY = 1 };
@@ -16,7 +18,8 @@ enum engine_zip_method { ZIP_METHOD_ZIPCRYPTO, ZIP_METHOD_AES };
 struct engine_zip_config {
     enum engine_zip_method method;
     const char *password;
-    const char *dir; /* for the temporary file */
+    const char *dir;         /* for the temporary file */
+    const atomic_bool *stop; /* ends it with ECANCELED; NULL: never */
 };
 
 struct engine_archive {

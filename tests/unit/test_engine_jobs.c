@@ -9,6 +9,7 @@
 
 enum { WAIT_MS = 20000 };
 
+#define MULTI "{\"samples\":[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]}"
 #define HUNT "{\"yara_rule\":\"rule a { condition: true }\"}"
 
 struct bench {
@@ -173,12 +174,12 @@ static void a_job_stays_in_progress_for_the_delay(void **unused)
     bench_init(&bench);
     bench.config.delay_ms = 3600 * 1000;
     start(&bench);
-    id = submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    id = submit(&bench, QUERY_MULTI, MULTI);
     assert_int_equal(state_of(&bench, &id), REQUEST_INPROGRESS);
     stop(&bench);
     bench.config.delay_ms = 0;
     start(&bench);
-    assert_int_equal(state_of(&bench, &id), REQUEST_DONE);
+    assert_int_equal(end_of(&bench, &id), REQUEST_DONE);
     stop(&bench);
     fixture_done(&bench.fixture);
 }
@@ -249,7 +250,7 @@ static void an_old_job_that_never_ended_is_dropped(void **unused)
     (void)unused;
     bench_init(&bench);
     start(&bench);
-    (void)submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    (void)submit(&bench, QUERY_MULTI, MULTI);
     run_sql(&bench, "UPDATE job SET state = 0, kind = 0, created_ms = created_ms - 3601000");
     stop(&bench);
     start(&bench);
@@ -278,7 +279,7 @@ static void a_job_and_its_price_are_written_together_or_not_at_all(void **unused
     (void)unused;
     bench_init(&bench);
     start(&bench);
-    id = submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
+    id = submit(&bench, QUERY_MULTI, MULTI);
     assert_int_equal(hunts(&bench), 1);
     assert_int_equal(engine_jobs_submit(bench.jobs, QUERY_HUNT, HUNT, &dear, &id, NULL), ENGINE_QUOTA_EXCEEDED);
     assert_int_equal(hunts(&bench), 1);
@@ -298,8 +299,8 @@ static void an_old_job_is_unknown(void **unused)
     (void)unused;
     bench_init(&bench);
     start(&bench);
-    id = submit(&bench, QUERY_MULTI, "{\"samples\":[]}");
-    assert_int_equal(state_of(&bench, &id), REQUEST_DONE);
+    id = submit(&bench, QUERY_MULTI, MULTI);
+    assert_int_equal(end_of(&bench, &id), REQUEST_DONE);
     lock_acquire(&bench.db->lock);
     assert_int_equal(sqlite3_exec(bench.db->sql, "UPDATE job SET created_ms = created_ms - 3601000", NULL, NULL, NULL),
                      SQLITE_OK);
