@@ -54,6 +54,10 @@ def bad_values_are_1_or_2(bench: Bench) -> None:
         status, output = call(bench, "-o", option, bench.root)
         assert status in (USAGE, CONFIGURATION), f"{option}: {status} {output}"
         same(output.count("\n"), 1, f"{option}: {output}")
+    fails(bench, USAGE, "on or off", "-o", f"base_url={bench.proxy.url},offline=maybe", bench.root)
+    fails(bench, USAGE, "is no profile", "-o", f"base_url={bench.proxy.url},profile=../other", bench.root)
+    fails(bench, CONFIGURATION, "FALCON_BASE_URL", bench.root, FALCON_BASE_URL="https://" + "x" * 9999)
+    fails(bench, USAGE, "state_dir", "-o", f"base_url={bench.proxy.url},state_dir", bench.root)
 
 
 @claim(mounted=False)

@@ -128,6 +128,7 @@ static void metadata_of_unknown_hashes_is_an_entry_of_errors(void **unused)
     assert_int_equal(status(&bench, "GET", METADATA, UNKNOWN, NULL, "\"resources\": []"), 200);
     assert_int_equal(status(&bench, "GET", METADATA, hash_text("hello\n"), NULL, "\"errors\": []"), 200);
     assert_int_equal(status(&bench, "GET", METADATA, NULL, NULL, "\"code\": 400"), 400);
+    assert_int_equal(status(&bench, "GET", METADATA, "no hash", NULL, "not a SHA-256"), 200);
     bench_done(&bench);
 }
 

@@ -86,23 +86,6 @@ static void downloads_beyond_the_month_are_refused_whole(void **unused)
     bench_done(&bench);
 }
 
-static void an_id_that_is_no_hash_is_an_error_of_its_own(void **unused)
-{
-    struct engine_reply reply;
-    struct bench bench;
-
-    (void)unused;
-    bench_init(&bench);
-    start(&bench);
-    login(&bench);
-    reply = ask(&bench, "GET", METADATA, "no hash", NULL);
-    assert_int_equal(reply.status, 200); /* as for one that nobody knows */
-    assert_non_null(strstr(buf_text(&reply.body), "not a SHA-256"));
-    assert_non_null(strstr(buf_text(&reply.body), "\"resources\": []"));
-    engine_reply_done(&reply);
-    bench_done(&bench);
-}
-
 static void stale_tokens_fall_into_their_own_small_bucket(void **unused)
 {
     struct engine_reply reply;
@@ -240,7 +223,6 @@ int main(void)
         cmocka_unit_test(each_check_comes_before_the_next),
         cmocka_unit_test(quota_comes_after_the_body_and_has_the_shape_of_the_service),
         cmocka_unit_test(downloads_beyond_the_month_are_refused_whole),
-        cmocka_unit_test(an_id_that_is_no_hash_is_an_error_of_its_own),
         cmocka_unit_test(stale_tokens_fall_into_their_own_small_bucket),
         cmocka_unit_test(wrong_credentials_are_told_apart),
         cmocka_unit_test(a_revoked_token_is_refused),
