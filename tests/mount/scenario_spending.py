@@ -96,6 +96,32 @@ def retry_does_not_send_a_draft(bench: Bench) -> None:
     same(bench.proxy.paid(), ["hunt"])
 
 
+@claim(trouble="reset|closed without|may have been accepted")
+def the_same_text_again_is_not_sent_when_it_may_have_been_accepted(bench: Bench) -> None:
+    path = bench.root / "hunts/x.yar"
+    bench.proxy.fail("hunt", reset_after, times=1)
+    same(errno_of(path.write_text, rule("x")), "EREMOTEIO")
+    same(bench.read("hunts/x/status").split()[0], "failed")
+    for _ in range(2):
+        same(errno_of(path.write_text, rule("x")), "EREMOTEIO", "the same text again")
+    same(len(bench.proxy.calls("hunt")), 1, "calls")
+    bench.run("echo retry > hunts/x/ctl")
+    same(finished(bench, "hunts/x").split()[0], "done")
+    same(len(bench.proxy.calls("hunt")), 2, "calls after retry")
+
+
+@claim
+def a_file_that_is_renamed_while_it_is_written_is_sent_once_under_its_new_name(bench: Bench) -> None:
+    fd = os.open(bench.root / "hunts/early.yar", os.O_CREAT | os.O_WRONLY)
+    os.write(fd, rule("x").encode())
+    os.rename(bench.root / "hunts/early.yar", bench.root / "hunts/late.yar")
+    os.write(fd, b"// the rest\n")
+    os.close(fd)
+    same(finished(bench, "hunts/late").split()[0], "done")
+    same([call.json["yara_rule"] for call in bench.proxy.calls("hunt")], [rule("x") + "// the rest\n"])
+    same(sorted(os.listdir(bench.root / "hunts")), [".defaults", "late", "late.yar"])
+
+
 @claim
 def noreplace_onto_a_new_name_sends_once_and_succeeds(bench: Bench) -> None:
     (bench.root / "hunts/.x.tmp").write_text(rule("x"))
