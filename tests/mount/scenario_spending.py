@@ -123,6 +123,15 @@ def a_file_that_is_renamed_while_it_is_written_is_sent_once_under_its_new_name(b
 
 
 @claim
+def the_directory_of_a_hunt_is_not_renamed_and_nothing_is_sent(bench: Bench) -> None:
+    bench.job("w", EVERYTHING)
+    same(errno_of(os.rename, bench.root / "hunts/w", bench.root / "hunts/other"), "EPERM")
+    same(errno_of(os.rename, bench.root / "hunts/w", bench.root / "hunts/other.yar"), "EPERM")
+    same(sorted(os.listdir(bench.root / "hunts")), [".defaults", "w", "w.yar"])
+    same(bench.proxy.paid(), ["hunt"])
+
+
+@claim
 def noreplace_onto_a_new_name_sends_once_and_succeeds(bench: Bench) -> None:
     (bench.root / "hunts/.x.tmp").write_text(rule("x"))
     libc = ctypes.CDLL(None, use_errno=True)
