@@ -59,6 +59,16 @@ def every_value_says_where_it_is_from(bench: Bench) -> None:
 
 
 @claim(mounted=False)
+def places_are_below_the_home_when_nothing_else_is_said(bench: Bench) -> None:
+    home = bench.directory / "nobodys"
+    for said in ("", "relative/path"):  # which the specification of these variables calls invalid
+        found = dump(bench, HOME=str(home), XDG_CONFIG_HOME=said, XDG_STATE_HOME=said, XDG_CACHE_HOME=said)
+        same(found["state_path"], (f"{home}/.local/state/malqueryfs/default", "result"))
+        same(found["cache_path"], (f"{home}/.cache/malqueryfs/default", "result"))
+    assert not home.exists(), "it makes nothing"
+
+
+@claim(mounted=False)
 def no_secret_is_in_it(bench: Bench) -> None:
     file = write_config(bench, f"[default]\nclient_id = {CLIENT_ID}\nclient_secret = {CLIENT_SECRET}\n"
                                "proxy = http://user:swordfish@proxy.example:3128\n")
