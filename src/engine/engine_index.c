@@ -338,10 +338,9 @@ static bool means_absent(int code)
 
 /* ENGINE_INDEX_ABSENT when the file is not what it was and its bytes are different, too. */
 CHECKED static int open_place(struct engine_index *index, const struct place *place, const struct digest *digest,
-                              int *ret_fd, int64_t *ret_size_bytes, struct err *err)
+                              const struct engine_own *own, int *ret_fd, int64_t *ret_size_bytes, struct err *err)
 {
     cleanup_(closep) int fd = -1;
-    struct engine_own own;
     struct engine_stamp stamp;
     struct digest now;
     struct stat st;
@@ -351,8 +350,7 @@ CHECKED static int open_place(struct engine_index *index, const struct place *pl
         return means_absent(-r) ? ENGINE_INDEX_ABSENT : r;
     if (fstat(fd, &st) < 0)
         return err_sys(err, "stat '%s'", place->path);
-    own = engine_own_find(index->config.excludes); /* now, because they may be new */
-    if (engine_own_has(&own, engine_own_id_of(&st)))
+    if (engine_own_has(own, engine_own_id_of(&st)))
         return ENGINE_INDEX_ABSENT;
     if (!engine_stamp_equal(&stamp, &place->stamp)) {
         r = engine_file_digest(fd, &now, err);
@@ -364,11 +362,17 @@ CHECKED static int open_place(struct engine_index *index, const struct place *pl
     return 0;
 }
 
+struct engine_own engine_index_own(const struct engine_index *index)
+{
+    return engine_own_find(index->config.excludes);
+}
+
 /* One good place is enough; without one, a place that could not be examined makes the answer unknown. */
-int engine_index_open(struct engine_index *index, const struct digest *digest, int *ret_fd, int64_t *ret_size_bytes,
-                      struct err *err)
+int engine_index_open(struct engine_index *index, const struct digest *digest, const struct engine_own *own,
+                      int *ret_fd, int64_t *ret_size_bytes, struct err *err)
 {
     cleanup_(place_done) struct place place = PLACE_NONE;
+    const struct engine_own now = own ? *own : engine_index_own(index); /* some may be new */
     struct err first = { 0 };
     int r = 0;
 
@@ -380,7 +384,7 @@ int engine_index_open(struct engine_index *index, const struct digest *digest, i
             return r;
         if (r == 0)
             break;
-        r = open_place(index, &place, digest, ret_fd, ret_size_bytes, &other);
+        r = open_place(index, &place, digest, &now, ret_fd, ret_size_bytes, &other);
         if (r == 0)
             return 0;
         if (r < 0 && !first.code)

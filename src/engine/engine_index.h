@@ -53,12 +53,15 @@ size_t engine_index_n_read(const struct engine_index *index);
 CHECKED int engine_index_find(struct engine_index *index, const struct digest *digest, struct sample *ret_sample,
                               struct err *err);
 
+/* What is ours now and no sample, for who opens many. */
+struct engine_own engine_index_own(const struct engine_index *index);
+
 /*
  * Opens a file with this content. The stamp must be that of the indexing, or the bytes are hashed again: what is opened
- * has the digest.
+ * has the digest. `own`: what counts as ours; NULL: what is ours now.
  */
-CHECKED int engine_index_open(struct engine_index *index, const struct digest *digest, int *ret_fd,
-                              int64_t *ret_size_bytes, struct err *err);
+CHECKED int engine_index_open(struct engine_index *index, const struct digest *digest, const struct engine_own *own,
+                              int *ret_fd, int64_t *ret_size_bytes, struct err *err);
 
 struct engine_samples {
     struct sample *items;

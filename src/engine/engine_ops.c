@@ -129,7 +129,7 @@ void engine_ops_download(struct engine_call *call)
     int r = engine_find_sample(call, &call->digest, &sample, &err);
 
     if (r == 0)
-        r = engine_index_open(engine->index, &call->digest, &fd, &size, &err);
+        r = engine_index_open(engine->index, &call->digest, NULL, &fd, &size, &err);
     if (r == ENGINE_INDEX_ABSENT) {
         engine_reply_error(call->reply, SHAPE_FIELDS, 404, "sample not found");
         return;

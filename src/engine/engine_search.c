@@ -16,6 +16,7 @@ struct search {
     struct engine_index *index;
     const struct engine_query *query;
     const struct engine_search_config *config;
+    struct engine_own own;      /* looked for once: nine calls for each candidate otherwise */
     struct engine_rules *rules; /* NULL: patterns */
     struct engine_scanner *scanners[PARALLEL_THREADS_MAX];
     struct engine_samples candidates;
@@ -64,7 +65,7 @@ static bool is_gone(struct search *search, const struct digest *digest)
     cleanup_(closep) int fd = -1;
     int64_t size;
 
-    return engine_index_open(search->index, digest, &fd, &size, NULL) == ENGINE_INDEX_ABSENT;
+    return engine_index_open(search->index, digest, NULL, &fd, &size, NULL) == ENGINE_INDEX_ABSENT;
 }
 
 static void log_timeout(const struct digest *digest, const struct err *err)
@@ -86,7 +87,7 @@ static bool search_task(void *context, size_t worker, size_t item)
         (void)err_set(&err, ETIMEDOUT, "the search takes too long"); /* handed on below */
         return give_up(search, &err);
     }
-    r = engine_index_open(search->index, digest, &fd, &size, &err);
+    r = engine_index_open(search->index, digest, &search->own, &fd, &size, &err);
     if (r < 0)
         return give_up(search, &err);
     if (r == 0)
@@ -144,6 +145,7 @@ int engine_search_run(struct engine_index *index, const struct engine_query *que
     int r = 0;
 
     lock_init(&search.lock, LOCK_ENGINE);
+    search.own = engine_index_own(index);
     if (query->rule)
         r = engine_rules_new(query->rule, &search.rules, err);
     if (r == 0)

@@ -55,7 +55,7 @@ static zip_int64_t member_open(struct member *member)
     closep(&member->fd);
     member->fd = -1;
     member->offset = 0;
-    r = engine_index_open(member->index, &member->digest, &member->fd, &member->size_bytes, &err);
+    r = engine_index_open(member->index, &member->digest, NULL, &member->fd, &member->size_bytes, &err);
     return r == 0 ? 0 : member_fail(member, ZIP_ER_OPEN, r < 0 ? -r : ENOENT);
 }
 
@@ -141,7 +141,7 @@ CHECKED static int add_member(zip_t *zip, struct engine_index *index, const stru
     zip_source_t *source;
     int64_t size;
     zip_int64_t at;
-    int r = engine_index_open(index, digest, &fd, &size, err);
+    int r = engine_index_open(index, digest, NULL, &fd, &size, err);
 
     if (r != 0)
         return r < 0 ? r : ENGINE_ZIP_EMPTY;

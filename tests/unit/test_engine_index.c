@@ -85,7 +85,7 @@ static int try_open(struct bench *bench, const char *text)
     struct digest digest = hash_of(text);
     int64_t size = 0;
     int fd = -1;
-    int r = engine_index_open(bench->index, &digest, &fd, &size, NULL);
+    int r = engine_index_open(bench->index, &digest, NULL, &fd, &size, NULL);
 
     if (r == 0) {
         assert_int_equal(size, strlen(text));
