@@ -165,7 +165,8 @@ class Worker:
         text = f"rule {name} {{ condition: filesize < {size} }} // {self.random.getrandbits(32)}\n"
         before = path.read_text()
         self.check(before.startswith(f"rule {name} "), f"{path.name} reads {before!r}")
-        if self.random.random() < 0.5:
+        is_in_place = self.random.random() < 0.5
+        if is_in_place:
             path.write_text(text)
         else:  # as editors save
             scratch = path.with_name(f".{path.name}.swp")
@@ -174,7 +175,8 @@ class Worker:
         self.check(path.read_text() == text, f"{path.name} does not read back")
         for root in self.roots:
             if (copy := root / "hunts" / path.name).exists():
-                self.check(self.reads_soon(copy, text), f"{copy} does not read back")
+                self.check(self.reads_soon(copy, text), f"{path} was {'written' if is_in_place else 'renamed'} to {text!r}, "
+                           f"before {before!r}; {copy} reads {copy.read_text()!r}, {path} {path.read_text()!r}")
         self.hunts[name] = size
 
     def reads_soon(self, path: Path, text: str) -> bool:
