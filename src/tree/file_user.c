@@ -34,8 +34,14 @@ static int open_user_file(struct tree *tree, struct handle *handle, int flags, s
         return TREE_ABSENT;
     if (!spool && !handle->may_write)
         return 0; /* the text on disk, as it was at open */
-    return spool_take(tree, subject->dir, subject->text, r == 0 ? &handle->text : NULL, changed_s, flags & O_TRUNC,
-                      &handle->spool, err);
+    r = spool_take(tree, subject->dir, subject->text, r == 0 ? &handle->text : NULL, changed_s, flags & O_TRUNC,
+                   &handle->spool, err);
+    if (r == 0) {
+        lock_acquire(&tree->lock);
+        spool_writing_locked(handle, handle->may_write);
+        lock_release(&tree->lock);
+    }
+    return r;
 }
 
 static int attr_on_disk(struct tree *tree, const struct subject *subject, struct tree_attr *attr, struct err *err)

@@ -221,6 +221,7 @@ static void handle_free(struct tree *tree, struct handle *handle)
     lock_acquire(&tree->lock);
     list_remove(&handle->link);
     if (handle->spool) {
+        spool_writing_locked(handle, false);
         handle->spool->n_open--;
         spool_drop_locked(tree, handle->spool);
     }

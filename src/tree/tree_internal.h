@@ -103,6 +103,8 @@ struct spool {
     struct buf text;
     int64_t mtime_s;
     unsigned n_open;
+    unsigned
+        n_writing; /* of these, who may write and has not closed it: closing is told at once, the last close later */
     bool is_dirty;
     bool is_broken; /* a write failed: what is here is a part, and is not sent until the file is written anew */
     bool is_gone;   /* renamed away or deleted by an editor that will write it again: the name does not exist */
@@ -147,6 +149,7 @@ struct handle {
     struct store_zip *zip;
     struct spool *spool; /* a user's file */
     bool may_write;
+    bool is_writing; /* counted in spool->n_writing. Guarded by tree->lock */
     bool is_append;
     struct caller opener;   /* for writing: the thread group and its program; for reading: the thread */
     struct listing listing; /* of a directory, made when its first name is asked for */
@@ -294,6 +297,9 @@ void spool_unlink_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree-
 
 /* Frees it when it is neither open nor worth keeping: unlinked, or what it holds is on disk. */
 void spool_drop_locked(struct tree *tree, struct spool *spool) REQUIRES(&tree->lock);
+
+/* Whoever opens a file to write it, or writes, is writing; who has closed it is not. */
+void spool_writing_locked(struct handle *handle, bool is_writing);
 
 /* The spool to write into, with one more opener: the one there is, or a new one with the text `disk` (may be NULL),
  * which was changed at `changed_s`. */

@@ -86,8 +86,9 @@ static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, c
     return r;
 }
 
-/* The old name is empty-handed now: scratch vanishes, a rule's file hides until it is written again. */
-static int leave(struct tree *tree, enum store_dir dir, const char *name, struct err *err)
+/* The old name is empty-handed now: scratch vanishes, a rule's file hides until it is written again. Scratch that some
+ * still have open after what it has was committed as `new_name` (not NULL) is that from now on. */
+static int leave(struct tree *tree, enum store_dir dir, const char *name, const char *new_name, struct err *err)
 {
     cleanup_(buf_done) struct buf text = BUF_INIT(QUERY_RULE_MAX);
     struct user_name parsed;
@@ -114,6 +115,9 @@ static int leave(struct tree *tree, enum store_dir dir, const char *name, struct
             spool->is_dirty = false;
             buf_clear(&spool->text);
         }
+    } else if (spool && spool->n_open > 0 && new_name) {
+        (void)text_copy(spool->name, sizeof spool->name, new_name); /* same size */
+        spool->is_dirty = false;
     } else if (spool) {
         spool_unlink_locked(tree, spool);
         spool_drop_locked(tree, spool);
@@ -160,8 +164,13 @@ static int rename_entry(struct tree *tree, enum store_dir dir, const char *name,
     return 0;
 }
 
-/* A file that is open keeps its spool under the new name, and is submitted when it is closed. False: it is not open. */
-static bool rename_open_file(struct tree *tree, enum store_dir dir, const char *name, const char *new_name)
+/*
+ * A file that is being written keeps its spool under the new name, and is submitted when it is closed. So does what is
+ * only open, unless it is to be committed: the last close of an editor that has closed it may be told much later, and
+ * rename(2) says that all is done. False: neither.
+ */
+static bool rename_open_file(struct tree *tree, enum store_dir dir, const char *name, const char *new_name,
+                             bool commits)
 {
     struct spool *spool;
     struct spool *there;
@@ -169,7 +178,7 @@ static bool rename_open_file(struct tree *tree, enum store_dir dir, const char *
 
     lock_acquire(&tree->lock);
     spool = spool_find_locked(tree, dir, name);
-    is_open = spool && !spool->is_gone && spool->n_open > 0;
+    is_open = spool && !spool->is_gone && (commits ? spool->n_writing : spool->n_open) > 0;
     if (is_open) {
         there = spool_find_locked(tree, dir, new_name);
         if (there && there != spool) {
@@ -230,7 +239,7 @@ static int finish_move(struct tree *tree, enum store_dir dir, const char *name, 
 {
     if (is_on_disk)
         drop_spool(tree, dir, new_name);
-    return strcmp(name, new_name) != 0 ? leave(tree, dir, name, err) : 0;
+    return strcmp(name, new_name) != 0 ? leave(tree, dir, name, is_on_disk ? new_name : NULL, err) : 0;
 }
 
 static int check_rename(struct tree *tree, uint64_t parent, enum store_dir dir, const char *name, const char *new_name,
@@ -259,6 +268,7 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     struct written written = { .text = &text, .who = &who };
     struct user_name parsed;
     enum store_dir dir = STORE_HUNTS;
+    bool commits;
     int r = common_dir(tree, parent, new_parent, &dir, err);
 
     if (r == 0 && strlen(new_name) > TREE_NAME_MAX)
@@ -275,10 +285,9 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
         r = rename_entry(tree, dir, name, new_name, err);
     if (r != TREE_ABSENT)
         return r;
-    if (rename_open_file(tree, dir, name, new_name))
+    commits = text.n > 0 && user_name(dir, new_name, &parsed) != NAME_SCRATCH;
+    if (rename_open_file(tree, dir, name, new_name, commits))
         return 0;
     r = put_text(tree, dir, new_name, &written, ret_need, err);
-    if (r != 0)
-        return r;
-    return finish_move(tree, dir, name, new_name, text.n > 0 && user_name(dir, new_name, &parsed) != NAME_SCRATCH, err);
+    return r == 0 ? finish_move(tree, dir, name, new_name, commits, err) : r;
 }

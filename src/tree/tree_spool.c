@@ -93,6 +93,17 @@ void spool_drop_locked(struct tree *tree, struct spool *spool)
     free(spool);
 }
 
+void spool_writing_locked(struct handle *handle, bool is_writing)
+{
+    if (handle->is_writing == is_writing)
+        return;
+    handle->is_writing = is_writing;
+    if (is_writing)
+        handle->spool->n_writing++;
+    else
+        handle->spool->n_writing--;
+}
+
 static void take_over(struct spool *spool, const struct buf *disk, int64_t changed_s)
 {
     buf_clear(&spool->text);

@@ -79,6 +79,7 @@ int tree_write(struct tree *tree, struct handle *handle, int64_t offset, const v
     if (!spool || !handle->may_write)
         return err_set(err, EBADF, "not open for writing");
     lock_acquire(&tree->lock);
+    spool_writing_locked(handle, true); /* who inherited it may go on after its owner has closed it */
     if (handle->is_append)
         offset = (int64_t)spool->text.n;
     if (offset < 0 || __builtin_add_overflow((size_t)offset, n, &end) || end > spool->text.max) {
@@ -209,6 +210,9 @@ int tree_flush(struct tree *tree, struct handle *handle, pid_t pid, struct need 
 
     if (!handle->spool || !handle->may_write || !is_the_close(tree, handle, pid))
         return 0;
+    lock_acquire(&tree->lock);
+    spool_writing_locked(handle, false);
+    lock_release(&tree->lock);
     taken = take_text(tree, handle->spool, name, &text, &written.changed_s, err);
     if (taken > 0) {
         written.is_draft = process_is_killed(pid);

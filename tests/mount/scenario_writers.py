@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from harness import RUN_MAX_S, STOP_MAX_S, Bench, claim, errno_of, main, same, until
+from harness import ELF_FILES, RUN_MAX_S, STOP_MAX_S, Bench, claim, errno_of, main, same, until
 
 
 def rule(name: str) -> str:
@@ -308,6 +308,29 @@ def a_child_that_inherits_the_file_does_not_send_half_of_it(bench: Bench) -> Non
         same(hunts_sent(bench), [], "sent by the child's close")
         file.write("  condition: filesize > 1\n}\n")
     same(hunts_sent(bench), [rule("parent")])
+
+
+@claim
+def what_is_closed_and_renamed_is_sent_although_a_child_still_has_it(bench: Bench) -> None:
+    """As the last close of an editor that is told late, on a busy machine: rename(2) has said that all is done. What the
+    child writes then is a change like any other."""
+    scratch, rule = bench.root / "hunts/.x.yar.swp", bench.root / "hunts/x.yar"
+    with scratch.open("w") as file:
+        file.write(ELF_FILES)
+        file.flush()
+        program = f"import os, sys; sys.stdin.readline(); os.write({file.fileno()}, b'// more\\n')"
+        child = subprocess.Popen([sys.executable, "-c", program],
+                                 pass_fds=[file.fileno()], stdin=subprocess.PIPE)
+    try:
+        scratch.rename(rule)
+        same(len(bench.proxy.calls("hunt")), 1, "calls once it is renamed")
+        assert bench.wait("x").startswith("done")
+        same((rule.read_text(), scratch.exists()), (ELF_FILES, False))
+    finally:
+        child.communicate(b"go\n", RUN_MAX_S)
+    until(lambda: rule.read_text() == ELF_FILES + "// more\n", RUN_MAX_S, "what the child has written")
+    same(bench.read("hunts/x/status").split()[0], "draft")
+    same(bench.proxy.paid(), ["hunt"])
 
 
 @claim
