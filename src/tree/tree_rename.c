@@ -67,6 +67,19 @@ static int current_text(struct tree *tree, enum store_dir dir, const char *name,
     return spool_disk_text(tree, dir, name, text, ret_changed_s, err);
 }
 
+/* A write of it failed. */
+static bool is_part(struct tree *tree, enum store_dir dir, const char *name)
+{
+    const struct spool *spool;
+    bool is_broken;
+
+    lock_acquire(&tree->lock);
+    spool = spool_shown_locked(tree, dir, name);
+    is_broken = spool && spool->is_broken;
+    lock_release(&tree->lock);
+    return is_broken;
+}
+
 /* Gives scratch the text, replacing what had the name. */
 static int to_scratch(struct tree *tree, enum store_dir dir, const char *name, const struct written *written,
                       struct err *err)
@@ -288,6 +301,8 @@ int tree_rename(struct tree *tree, uint64_t parent, const char *name, uint64_t n
     commits = text.n > 0 && user_name(dir, new_name, &parsed) != NAME_SCRATCH;
     if (rename_open_file(tree, dir, name, new_name, commits))
         return 0;
+    if (is_part(tree, dir, name))
+        return err_set(err, EFBIG, "'%s' was not written whole: nothing is sent", name);
     r = put_text(tree, dir, new_name, &written, ret_need, err);
     return r == 0 ? finish_move(tree, dir, name, new_name, commits, err) : r;
 }

@@ -334,6 +334,17 @@ def what_is_closed_and_renamed_is_sent_although_a_child_still_has_it(bench: Benc
 
 
 @claim
+def a_part_of_a_file_is_not_sent_by_a_rename(bench: Bench) -> None:
+    """What an editor wrote aside did not fit, and it renames all the same."""
+    scratch, rule = bench.root / "hunts/.x.yar.swp", bench.root / "hunts/x.yar"
+    text = ELF_FILES + "// more than a rule may have\n" * 1_000_000
+    same(errno_of(scratch.write_text, text), "EFBIG")
+    assert scratch.stat().st_size > len(ELF_FILES), "nothing of it was taken, so this proves nothing"
+    same(errno_of(scratch.rename, rule), "EFBIG")
+    same((scratch.exists(), rule.exists(), hunts_sent(bench)), (True, False, []))
+
+
+@claim
 def a_writer_that_is_killed_sends_nothing(bench: Bench) -> None:
     program = ("f = open('hunts/half.yar', 'w'); "
                f"f.write({rule('half')!r}); f.flush(); print('ready', flush=True); input()")
